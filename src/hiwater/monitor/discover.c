@@ -1,0 +1,167 @@
+/* Finds the processes of the tree without tracing them.
+ *
+ * /proc/loadavg ends with the last pid that was handed out in our pid namespace: if it has not moved, nobody was born.
+ * If it has, the pids in between are looked at one by one; whose parent is in the tree (or is us: we are the child
+ * subreaper, so an orphan of the tree becomes our child) belongs to the tree. Pids that are gone already came and
+ * went unseen: they are counted. Where loadavg does not tell (gVisor), all of /proc is scanned. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "monitor.h"
+
+#define LONGEST_STEP 512 /* more pids than that since the last look: scan instead */
+#define PENDING 64
+#define FOREIGN_PIDS (1 << 22) /* PID_MAX_LIMIT of 64-bit kernels */
+#define FORGET_FOREIGN 256
+
+static int loadavg_fd = -1;
+static int64_t last_pid;
+static int32_t pending[PENDING]; /* handed out, but not there yet: alive at the next look, or gone */
+static uint32_t pending_count;
+static uint64_t foreign[FOREIGN_PIDS / 64];
+static uint32_t scans;
+
+static int64_t read_last_pid(void)
+{
+	char buf[128];
+	ssize_t n = pread(loadavg_fd, buf, sizeof(buf), 0);
+
+	return n > 0 ? parse_last_pid(buf, (size_t)n) : -1;
+}
+
+/* `first_pid` was just forked by us: if loadavg has not reached it, loadavg can not be relied on. */
+void discover_init(int32_t first_pid)
+{
+	loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	if (loadavg_fd < 0)
+		return;
+	last_pid = read_last_pid();
+	if (last_pid >= first_pid) {
+		last_pid = first_pid; /* what was born meanwhile is looked at with the first tick */
+		return;
+	}
+	close(loadavg_fd);
+	loadavg_fd = -1;
+}
+
+static bool is_leader(int32_t pid)
+{
+	return syscall(SYS_tgkill, pid, pid, 0) == 0 || errno != ESRCH;
+}
+
+static bool read_stat(int32_t pid, struct stat_line *out)
+{
+	char path[32], buf[1024];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	n = read_file(path, buf, sizeof(buf));
+	return n > 0 && parse_stat(buf, (size_t)n, out);
+}
+
+enum found { FOUND_OURS, FOUND_FOREIGN, FOUND_THREAD, FOUND_GONE };
+
+/* Looks at one pid, and adds it if it belongs to the tree. */
+static enum found consider(int32_t pid, int64_t now)
+{
+	struct stat_line stat;
+	struct proc *p;
+
+	if (proc_find(pid))
+		return FOUND_OURS;
+	if (pid == g.self)
+		return FOUND_FOREIGN;
+	if (getpgid(pid) < 0 && errno == ESRCH)
+		return FOUND_GONE;
+	if (!is_leader(pid))
+		return FOUND_THREAD;
+	if (!read_stat(pid, &stat))
+		return FOUND_GONE; /* gone since, or hidden from us */
+	if (stat.ppid != g.self && !proc_find((int32_t)stat.ppid))
+		return FOUND_FOREIGN;
+	if (stat.state == 'Z' || stat.state == 'X')
+		return FOUND_GONE; /* its memory is gone; whoever waits for it gets its rusage */
+	p = proc_add(pid, (int32_t)stat.ppid, now);
+	if (!p)
+		return FOUND_GONE;
+	p->comm_len = stat.comm_len;
+	memcpy(p->comm, stat.comm, stat.comm_len);
+	p->minor_faults = stat.minor_faults;
+	p->child_minor_faults = stat.child_minor_faults;
+	image_begin(p, now, 0);
+	return FOUND_OURS;
+}
+
+static void retry_pending(int64_t now)
+{
+	uint32_t gone = 0;
+
+	for (uint32_t i = 0; i < pending_count; i++)
+		gone += consider(pending[i], now) == FOUND_GONE;
+	pending_count = 0;
+	if (gone > 0)
+		tree_unseen(gone);
+}
+
+void discover(int64_t now)
+{
+	int64_t last;
+	uint32_t gone = 0;
+
+	if (loadavg_fd < 0) {
+		discover_all(now);
+		return;
+	}
+	retry_pending(now);
+	last = read_last_pid();
+	if (last == last_pid || last < 0)
+		return;
+	if (last < last_pid || last - last_pid > LONGEST_STEP) { /* the numbers began anew, or a storm */
+		int64_t step = last > last_pid ? last - last_pid : LONGEST_STEP;
+		int64_t before = g.stats.processes;
+
+		last_pid = last;
+		discover_all(now);
+		step -= g.stats.processes - before;
+		if (step > 0)
+			tree_unseen((uint32_t)step);
+		return;
+	}
+	for (int64_t pid = last_pid + 1; pid <= last; pid++) {
+		if (consider((int32_t)pid, now) != FOUND_GONE)
+			continue;
+		if (pending_count < PENDING)
+			pending[pending_count++] = (int32_t)pid; /* perhaps its pid is older than itself */
+		else
+			gone++;
+	}
+	last_pid = last;
+	if (gone > 0)
+		tree_unseen(gone);
+}
+
+void discover_all(int64_t now)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	if (++scans % FORGET_FOREIGN == 0 || loadavg_fd >= 0)
+		memset(foreign, 0, sizeof(foreign)); /* a pid may have been given to somebody else */
+	while ((entry = readdir(dir)) != NULL) {
+		int32_t pid = (int32_t)atoi(entry->d_name);
+
+		if (pid <= 0 || pid >= FOREIGN_PIDS || (foreign[pid / 64] >> (pid % 64) & 1))
+			continue;
+		if (consider(pid, now) == FOUND_FOREIGN)
+			foreign[pid / 64] |= UINT64_C(1) << (pid % 64);
+	}
+	closedir(dir);
+}

@@ -1,0 +1,184 @@
+/* hiwater-monitor: the list of its parts. See main.c for the theory of operation. */
+#ifndef HW_MONITOR_H
+#define HW_MONITOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "protocol.h"
+
+#ifndef HIWATER_VERSION
+#define HIWATER_VERSION "unknown" /* CMake takes it from _version.py */
+#endif
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
+/* ---- text.c: parsers of kernel text; no I/O, bounded, tolerant of missing fields ---- */
+struct statm {
+	int64_t rss, shared, text; /* pages */
+};
+struct status { /* -1: the kernel does not show the field */
+	char name[64];
+	size_t name_len;
+	int64_t tgid, ppid, threads;
+	int64_t vm_peak, hwm, rss, anon, file, shmem, swap; /* bytes */
+	bool ignores_sigchld;
+	bool zombie;
+};
+struct stat_line {
+	char comm[64];
+	size_t comm_len;
+	char state;
+	int64_t ppid, minor_faults, child_minor_faults;
+};
+struct rollup { /* bytes */
+	int64_t rss, pss, pss_anon, pss_file, pss_shmem, private_bytes, swap, swap_pss, lazyfree, anon_huge;
+};
+bool parse_statm(const char *text, size_t len, struct statm *out);
+bool parse_status(const char *text, size_t len, struct status *out);
+bool parse_stat(const char *text, size_t len, struct stat_line *out);
+bool parse_rollup(const char *text, size_t len, struct rollup *out);
+int64_t parse_last_pid(const char *text, size_t len); /* of /proc/loadavg; -1 if it is not there */
+int64_t find_number(const char *text, size_t len, const char *key); /* "key  N": -1 if it is not there */
+bool parse_decimal(const char *text, int64_t *out);	       /* a whole string, not negative */
+
+/* ---- stream.c: writes events; a failing disk never stops the target ---- */
+bool stream_open(int fd, int64_t started_realtime_ns);
+void stream_record(uint16_t type, uint16_t flags, const void *fixed, size_t fixed_len, const void *tail,
+		   size_t tail_len, size_t tail2_len, const void *tail2);
+void stream_event(uint16_t type, uint16_t flags, const void *fixed, size_t len);
+void stream_warning(const char *code, const char *text);
+void stream_fact(const char *key, const char *value);
+void stream_fact_number(const char *key, int64_t value);
+void stream_facts_done(void);
+void stream_sample(int64_t t_ns, uint32_t image, const uint32_t pages[5]);
+void stream_flush(void); /* also the samples that are still gathered */
+
+/* ---- procs.c: the processes of the tree ---- */
+struct image {
+	uint32_t id;
+	uint16_t flags; /* enum hw_image_flags */
+	bool announced; /* HW_IMAGE_START was written */
+	int64_t t_ns;
+	struct hw_rss start, last, at_max;
+	int64_t at_max_ns, hwm, max_rss, vm_peak, max_swap, swap, last_read_ns, threads;
+	uint32_t samples;
+	uint32_t written[5]; /* the row that was written last */
+	uint64_t exe_hash;
+	/* what is known of sharing: pages counted elsewhere in the tree, and the shares by smaps_rollup */
+	int64_t duplicate;	  /* anonymous bytes that another process of the tree also counts */
+	double file_share;	  /* Pss_File / Rss_File, or < 0 */
+	int64_t pss_shmem;	  /* -1 unknown */
+};
+struct proc {
+	int32_t pid, ppid;
+	uint32_t id, parent;
+	int64_t t_ns;
+	int statm_fd, status_fd; /* -1: opened for each read */
+	int32_t tid;		 /* whose files are read: the leader's unless it exited before its threads */
+	struct image image;
+	char comm[64];
+	size_t comm_len;
+	int64_t text; /* size of the program text in pages: changes with the image */
+	uint32_t quiet_looks, due_tick, status_tick;
+	uint32_t status_epoch;
+	int64_t previous_anon; /* at the look before */
+	int64_t minor_faults, child_minor_faults, child_minor_faults_checked;
+	bool ignores_sigchld, uncounted, announced, in_use;
+	bool exit_read;	 /* its marks were read while it was held at its exit */
+	bool image_over; /* a zombie: its last image has ended, its parent has yet to wait */
+	uint32_t owner;	 /* proc whose pages image.duplicate are copies of */
+	int32_t next;	 /* chain of the hash table */
+};
+extern struct proc *procs;
+extern uint32_t procs_slots, procs_alive;
+struct proc *proc_find(int32_t pid);
+struct proc *proc_by_id(uint32_t id);
+struct proc *proc_add(int32_t pid, int32_t ppid, int64_t now);
+void proc_remove(struct proc *p);
+uint32_t next_image_id(void);
+
+/* ---- look.c: reads one process, notices a new image, writes what changed ---- */
+enum look { LOOK_OK, LOOK_ZOMBIE, LOOK_GONE };
+void read_budget(void); /* how many files may stay open */
+ssize_t read_file(const char *path, char *buf, size_t size);
+enum look look_statm(struct proc *p, int64_t now, struct statm *out);
+enum look look_status(struct proc *p, int64_t now);
+bool look_rollup(struct proc *p, int64_t now, struct rollup *out, int64_t *cost_ns);
+void image_begin(struct proc *p, int64_t now, uint16_t flags);
+void image_announce(struct proc *p);
+void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
+void image_over(struct proc *p, int64_t now);
+void image_note(struct proc *p, int64_t now, const struct status *st);
+void proc_announce(struct proc *p, uint16_t seen);
+void proc_end(struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
+void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
+
+/* ---- discover.c: finds processes that were born since the last look ---- */
+void discover_init(int32_t first_pid);
+void discover(int64_t now);
+void discover_all(int64_t now); /* a scan of all of /proc */
+
+/* ---- tree.c: the memory of the tree: its maximum, and what bounds it ---- */
+void tree_image_ended(const struct image *im, bool mark_known);
+void tree_proc_left(struct proc *p);
+void tree_forked(struct proc *child);
+void tree_unseen(uint32_t count); /* pids that came and went between two looks */
+void tree_look(int64_t now);
+void tree_finish(void);
+void tree_flush(void);
+int64_t counter_error_bytes(int64_t threads);
+
+/* ---- sampler.c: the pace of looking ---- */
+int64_t sampler_next(void); /* when to look again */
+void sampler_tick(int64_t now);
+int32_t sampler_finish(int64_t now); /* the last look; how many processes still live */
+void sampler_flush(int64_t now);
+
+/* ---- trace.c: ptrace events ---- */
+bool trace_seize(pid_t pid);
+void trace_stop(pid_t tid, int status, const struct rusage *ru, int64_t now);
+bool trace_is_group_stop(int status);
+void trace_gone(pid_t tid, int status, const struct rusage *ru, int64_t now);
+
+/* ---- target.c: what can be known of the command before it starts, and its start ---- */
+const char *target_refuses_trace(const char *command, const char **text);
+struct launch {
+	pid_t pid;
+	int error;	/* errno of a failed execve */
+	int error_fd;	/* carries it; end of file: the command runs */
+	int release_fd; /* close it: go */
+};
+bool target_fork(char **argv, const sigset_t *mask, bool hold, struct launch *out);
+enum exec_state { EXEC_PENDING, EXEC_DONE, EXEC_FAILED };
+enum exec_state target_execed(struct launch *l, int *error);
+void signals_block(sigset_t *initial_mask, sigset_t *handled);
+void signals_survive(void); /* after the fork: a signal of writing must not end us */
+
+/* ---- facts.c: the host ---- */
+void facts_write(pid_t launcher);
+int64_t oom_kills(void);
+
+/* ---- main.c ---- */
+struct globals {
+	bool trace;
+	bool statm_exact;
+	bool batched_per_cpu; /* Linux 6.2 and later: percpu counters; before, 64 pages a thread */
+	long page_size, cpus;
+	int64_t period_ns, timeout_ns, kill_after_ns, linger_ns;
+	struct hw_stats stats;
+	pid_t self, command;
+	uint32_t tick, epoch;
+	int64_t largest_maxrss;
+};
+extern struct globals g;
+void command_has_execed(void); /* told by the trace */
+bool command_runs(void); /* it has called execve: what is seen of it is its own */
+int64_t now_ns(void); /* since t = 0 */
+int64_t cpu_ns(void);
+
+#endif

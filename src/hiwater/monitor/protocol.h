@@ -1,0 +1,226 @@
+/* The event stream of hiwater-monitor, which is also the .hiw file.
+ *
+ * A stream is one `struct hw_header` and then records. Everything is in the byte order of the machine that
+ * measured; the reader learns it from `byte_order`. A record is a `struct hw_record` followed by a payload; `size`
+ * counts both and is a multiple of 8, so every payload starts on 8 bytes. A reader skips types it does not know, and
+ * ignores payload bytes behind the fields it knows: fields may be appended within a version, never change.
+ *
+ * A stream may stop anywhere: what comes before a short or broken record is valid. A stream that ends without
+ * HW_END was cut, either by the death of the monitor or by a full disk (then HW_CUT says why and when).
+ *
+ * Units: bytes in u64/i64 fields named *_bytes, pages (hw_header.page_size) in u32 fields named *_pages, nanoseconds
+ * in *_ns. -1 (or HW_NO_PAGES in a u32 column) stands for "could not be measured". Times `t_ns` count from the
+ * moment just before the target was forked (CLOCK_MONOTONIC).
+ *
+ * Strings: `len` fields count bytes without a terminator; bytes are as the kernel gave them, in no encoding.
+ *
+ * `proc` numbers processes and `image` numbers program images in the order in which they were found, from 0; the
+ * command itself is proc 0. Neither is ever used twice, whatever happens to pids.
+ */
+#ifndef HW_PROTOCOL_H
+#define HW_PROTOCOL_H
+
+#include <stdint.h>
+
+#define HW_MAGIC "\x89HIWATR\n"
+#define HW_VERSION 1
+#define HW_BYTE_ORDER 0x01020304u
+#define HW_NO_PAGES 0xffffffffu
+#define HW_NONE 0xffffffffu /* no proc, no image */
+
+struct hw_header {
+	char magic[8];
+	uint32_t byte_order;
+	uint16_t version;
+	uint16_t header_size; /* records begin here */
+	uint32_t page_size;
+	uint32_t reserved;
+	int64_t started_realtime_ns; /* CLOCK_REALTIME at t = 0 */
+};
+
+struct hw_record {
+	uint32_t size;
+	uint16_t type;
+	uint16_t flags; /* meaning depends on the type */
+};
+
+enum hw_type {
+	HW_FACTS = 1,	/* key NUL value NUL ... : the host and the options in force */
+	HW_COMMAND,	/* argument NUL argument NUL ... */
+	HW_PROC_START,	/* struct hw_proc_start */
+	HW_IMAGE_START, /* struct hw_image_start, then comm, exe and cmdline */
+	HW_IMAGE_END,	/* struct hw_image_end */
+	HW_PROC_END,	/* struct hw_proc_end */
+	HW_SAMPLES,	/* struct hw_samples, then its columns */
+	HW_SNAPSHOT,	/* struct hw_snapshot: one process's smaps_rollup */
+	HW_TREE_PEAK,	/* struct hw_tree_peak: a new maximum of the tree; the last one of a stream counts */
+	HW_TREE_UPPER,	/* struct hw_tree_upper[]: replaces the one before */
+	HW_WARNING,	/* code NUL text NUL */
+	HW_STATS,	/* struct hw_stats: replaces the one before */
+	HW_CUT,		/* struct hw_cut: from here on records are missing */
+	HW_END,		/* struct hw_end: the last record of a complete stream */
+};
+
+/* How a moment was learnt. */
+enum hw_seen {
+	HW_SEEN_SAMPLED = 0, /* found by looking: the moment itself lies between the look before and this one */
+	HW_SEEN_EVENT = 1,   /* the kernel told it at that instant (fork by us, ptrace event, wait) */
+};
+
+struct hw_proc_start { /* hw_record.flags: enum hw_seen */
+	int64_t t_ns;
+	uint32_t proc;
+	uint32_t parent; /* proc number of the parent, HW_NONE if unknown */
+	int32_t pid;
+	int32_t ppid;
+};
+
+/* The resident set of one memory map, in bytes; -1 unknown. */
+struct hw_rss {
+	int64_t rss_bytes;
+	int64_t anon_bytes;
+	int64_t file_bytes;
+	int64_t shmem_bytes;
+};
+
+enum hw_image_flags {
+	HW_IMAGE_EVENT = 1,    /* its beginning is known from an exec event; `start` is its first instant */
+	HW_IMAGE_FORKED = 2,   /* a copy of its parent's memory: no execve yet when it was found */
+	HW_IMAGE_CLIPPED = 4,  /* cmdline was cut to HW_CMDLINE_MAX */
+	HW_IMAGE_GUESSED = 8,  /* nothing was read of it: the names are those of the command that was asked for */
+	HW_IMAGE_LOST_SETUID = 16, /* a set-user-ID program that runs without its privilege, because it is traced */
+	HW_IMAGE_SAME_MAP = 32, /* runs in its parent's memory map (vfork, CLONE_VM): its figures are the parent's */
+};
+#define HW_CMDLINE_MAX 4096
+
+struct hw_image_start { /* hw_record.flags: enum hw_image_flags */
+	int64_t t_ns;
+	uint32_t image;
+	uint32_t proc;
+	struct hw_rss start; /* at t_ns */
+	uint16_t comm_len;
+	uint16_t exe_len;
+	uint32_t cmdline_len; /* arguments, each with its NUL */
+};
+
+enum hw_image_end_how {
+	HW_ENDED_VANISHED = 0, /* gone between two looks: `last` and hwm are the last that were seen */
+	HW_ENDED_EXIT_STOP = 1, /* read while the process was held at its exit */
+	HW_ENDED_EXEC = 2,      /* replaced by execve: as VANISHED, but folded_maxrss_bytes bounds it */
+	HW_ENDED_ALIVE = 3,     /* still there when the recording ended */
+};
+
+struct hw_image_end { /* hw_record.flags: enum hw_image_end_how */
+	int64_t t_ns;
+	uint32_t image;
+	uint32_t samples; /* how often it was read */
+	struct hw_rss last;
+	int64_t hwm_bytes;	     /* largest VmHWM or RSS that was read */
+	int64_t max_rss_bytes;	     /* largest exact RSS that was read (statm, where that is an exact sum) */
+	int64_t vm_peak_bytes;	     /* VmPeak: the resident set can not have been larger */
+	int64_t folded_maxrss_bytes; /* ru_maxrss of the process just after execve: max(this image, those before it,
+					children already waited for); -1 unless HW_ENDED_EXEC under trace */
+	struct hw_rss at_max;	     /* split where the largest RSS was read */
+	int64_t at_max_ns;
+	int64_t max_swap_bytes;
+	int64_t last_read_ns;	     /* when hwm_bytes was last read; later growth is not in it */
+	int64_t max_threads;	     /* most threads seen: before Linux 6.2 each can hide 64 pages */
+};
+
+enum hw_proc_end_flags {
+	HW_PROC_REAPED = 1,	/* the monitor itself waited for it: status and rusage are its own */
+	HW_PROC_TRACED_WAIT = 2, /* told by ptrace: status and rusage are its own, its parent has yet to wait */
+	HW_PROC_MAY_BE_UNCOUNTED = 4, /* its parent ignores SIGCHLD: its peak is in no ancestor's rusage */
+};
+
+struct hw_proc_end { /* hw_record.flags: enum hw_proc_end_flags */
+	int64_t t_ns;
+	uint32_t proc;
+	int32_t status; /* as wait(2) gives it; -1 unknown */
+	int64_t maxrss_bytes; /* ru_maxrss of wait4: this process, its earlier images, the children it waited for */
+	int64_t user_ns;
+	int64_t system_ns;
+	int64_t minor_faults;
+	int64_t major_faults;
+};
+
+/* Samples in columns, each of `count` u32: dt_us (since base_ns), image, rss, anon, shmem, swap, hwm (the last five
+ * in pages, HW_NO_PAGES unknown; file-backed = rss - anon - shmem). Only what changed is written: an image keeps its
+ * values until its next row. */
+#define HW_SAMPLE_COLUMNS 7
+struct hw_samples {
+	int64_t base_ns;
+	uint32_t count;
+	uint32_t columns; /* HW_SAMPLE_COLUMNS */
+};
+
+struct hw_snapshot {
+	int64_t t_ns;
+	uint32_t image;
+	uint32_t cost_us;
+	int64_t rss_bytes, pss_bytes, pss_anon_bytes, pss_file_bytes, pss_shmem_bytes;
+	int64_t private_bytes, swap_bytes, swap_pss_bytes, lazyfree_bytes, anon_huge_bytes;
+};
+
+enum hw_tree_flags {
+	HW_TREE_SNAPSHOT = 1, /* the shared pages were counted by smaps_rollup, not estimated */
+};
+
+/* A new maximum of the memory of the whole tree. */
+struct hw_tree_peak { /* hw_record.flags: enum hw_tree_flags */
+	int64_t t_ns;
+	int64_t estimate_bytes;	 /* shared pages counted once, as well as is known */
+	int64_t sum_bytes;	 /* sum of RSS: shared pages counted in each process */
+	int64_t anon_bytes, file_bytes, shmem_bytes, swap_bytes; /* the parts of the estimate; swap is not in it */
+	int64_t lower_bytes;	 /* largest so far (not only now) that is certain */
+	uint32_t processes;
+	uint32_t reserved;
+};
+
+/* Upper bound of the tree peak. The time is cut into epochs, each ending when the marks of all live processes have
+ * been read. For each number of `unknown` images (that ended, or came and went unseen, within an epoch, so that their
+ * marks are not known) the largest sum of the known marks of one epoch. The reader adds unknown times the largest
+ * that an unknown one can have been, and takes the maximum over the rows. */
+struct hw_tree_upper {
+	uint32_t unknown;
+	uint32_t images; /* how many known marks are in the sum: each can be short by the counters' error */
+	int64_t sum_bytes;
+};
+
+struct hw_stats {
+	int64_t t_ns;
+	int64_t period_ns;    /* asked for */
+	int64_t ticks;	      /* how often it looked */
+	int64_t reads;	      /* how many statm files it read */
+	int64_t snapshots;    /* how many smaps_rollup files */
+	int64_t cpu_ns;	      /* CPU time of the monitor: sampling, tracing, writing */
+	int64_t unseen;	      /* process numbers handed out on the machine that it could never look at */
+	int64_t longest_gap_ns; /* longest time between two looks */
+	int64_t max_alive;    /* most processes alive at once */
+	int64_t processes;    /* processes found */
+	int64_t floor_bytes;  /* RSS of the monitor itself when it forked: what ru_maxrss of the command starts from */
+	int64_t uncounted;    /* 1 if some process of the tree ignored SIGCHLD: unseen children may be in no rusage */
+	int64_t swap_peak_bytes; /* largest sum of VmSwap over the tree */
+};
+
+struct hw_cut {
+	int64_t t_ns;
+	int32_t error; /* errno of the write that failed */
+	int32_t reserved;
+};
+
+enum hw_ended_by { HW_BY_EXIT = 0, HW_BY_SIGNAL, HW_BY_OOM, HW_BY_TIMEOUT, HW_BY_NOT_STARTED };
+
+struct hw_end {
+	int64_t t_ns;	    /* when the recording ended */
+	int64_t command_ns; /* when the command itself had ended */
+	int32_t status;	    /* of the command, as wait(2) gives it */
+	int32_t ended_by;   /* enum hw_ended_by */
+	int32_t exec_errno; /* why the command could not be started, else 0 */
+	int32_t left_alive; /* descendants that still ran when the recording ended */
+	int64_t user_ns;    /* of all that the monitor waited for */
+	int64_t system_ns;
+	int64_t tree_maxrss_bytes; /* largest ru_maxrss of all that the monitor waited for */
+};
+
+#endif

@@ -1,0 +1,163 @@
+/* The pace of looking: often enough to see a spike, never more than a small share of one core. */
+#include <unistd.h>
+
+#include "monitor.h"
+
+#define SHARE 0.012 /* of one core; smaps_rollup has a budget of its own, see tree.c */
+#define IDLE_TICKS 64 /* looks without a change until the pace slackens */
+#define IDLE_FACTOR_MAX 10
+#define FLUSH_NS (250 * NS_PER_MS)
+#define ZOMBIE_TICKS 16
+#define MANY 16 /* from so many processes on, those that do not change are looked at less often */
+#define SKIP_MAX 32
+
+static int64_t next_ns, last_ns, flushed_ns;
+static double cost_ns = 20000;
+static uint32_t idle_ticks;
+
+int64_t sampler_next(void)
+{
+	return next_ns;
+}
+
+/* A changed text size means another program: statm costs a seventh of status, so it is asked first. */
+static void notice_exec(struct proc *p, int64_t now, const struct statm *st)
+{
+	if (p->text != 0 && st->text != p->text && !g.trace && p->image.samples > 0) {
+		image_end(p, now, HW_ENDED_EXEC, -1);
+		tree_proc_left(p);
+		tree_image_ended(&p->image, false);
+		image_begin(p, now, 0);
+	}
+	p->text = st->text;
+}
+
+/* Reads one process. True if something changed. */
+static bool look(struct proc *p, int64_t now)
+{
+	struct statm st;
+	struct image *im = &p->image;
+	enum look how = look_statm(p, now, &st);
+
+	if (how != LOOK_OK) {
+		if (p->pid == g.command || how == LOOK_ZOMBIE) {
+			image_over(p, now); /* wait tells the rest */
+			p->due_tick = g.tick + ZOMBIE_TICKS;
+		} else {
+			proc_end(p, now, 0, -1, NULL);
+		}
+		return true;
+	}
+	notice_exec(p, now, &st);
+	bool changed = im->samples == 0 || st.rss * g.page_size != im->last.rss_bytes ||
+		       (im->last.anon_bytes >= 0 && (st.rss - st.shared) * g.page_size != im->last.anon_bytes);
+	if (changed || g.tick - p->status_tick >= procs_alive || g.tick - p->status_tick >= SKIP_MAX) {
+		if (look_status(p, now) == LOOK_GONE && p->pid != g.command) {
+			proc_end(p, now, 0, -1, NULL);
+			return true;
+		}
+		if (im->samples >= 2)
+			image_announce(p);
+	}
+	return changed;
+}
+
+static void pace(struct proc *p, bool changed)
+{
+	if (changed) {
+		p->quiet_looks = 0;
+		p->due_tick = g.tick + 1;
+		return;
+	}
+	p->quiet_looks++;
+	uint32_t skip = procs_alive >= MANY ? p->quiet_looks / 8 : 0;
+
+	p->due_tick = g.tick + 1 + (skip < SKIP_MAX ? skip : SKIP_MAX);
+}
+
+void sampler_tick(int64_t now)
+{
+	int64_t cpu = cpu_ns();
+	bool any = false;
+
+	if (g.stats.ticks > 0 && now - last_ns > g.stats.longest_gap_ns)
+		g.stats.longest_gap_ns = now - last_ns;
+	g.tick++;
+	g.stats.ticks++;
+	if (!g.trace)
+		discover(now);
+	for (uint32_t i = 0; i < procs_slots; i++) {
+		struct proc *p = &procs[i];
+
+		if (!p->in_use || p->due_tick > g.tick)
+			continue;
+		if (p->image_over) {
+			if (p->pid != g.command && kill(p->pid, 0) != 0)
+				proc_end(p, now, 0, -1, NULL);
+			else
+				p->due_tick = g.tick + ZOMBIE_TICKS;
+			continue;
+		}
+		if (p->pid == g.command && !command_runs())
+			continue; /* still our own copy */
+		bool changed = look(p, now);
+
+		any |= changed;
+		pace(p, changed);
+	}
+	tree_look(now);
+
+	idle_ticks = any ? 0 : idle_ticks + 1;
+	double factor = idle_ticks > IDLE_TICKS ? (double)idle_ticks / IDLE_TICKS : 1;
+	if (factor > IDLE_FACTOR_MAX)
+		factor = IDLE_FACTOR_MAX;
+	cost_ns += ((double)(cpu_ns() - cpu) - cost_ns) / 8;
+	double period = (double)g.period_ns * factor, least = cost_ns / SHARE;
+
+	next_ns = now + (int64_t)(period > least ? period : least);
+	last_ns = now;
+	if (now - flushed_ns >= FLUSH_NS) {
+		sampler_flush(now);
+		flushed_ns = now;
+	}
+}
+
+void sampler_flush(int64_t now)
+{
+	tree_flush();
+	g.stats.t_ns = now;
+	g.stats.cpu_ns = cpu_ns();
+	stream_event(HW_STATS, 0, &g.stats, sizeof(g.stats));
+	stream_flush();
+}
+
+/* The last look. Returns how many processes still live. */
+int32_t sampler_finish(int64_t now)
+{
+	int32_t left_alive = 0;
+
+	for (uint32_t i = 0; i < procs_slots; i++) {
+		struct proc *p = &procs[i];
+
+		if (!p->in_use)
+			continue;
+		if (!p->image_over)
+			(void)look(p, now);
+	}
+	tree_look(now);
+	for (uint32_t i = 0; i < procs_slots; i++) {
+		struct proc *p = &procs[i];
+
+		if (!p->in_use)
+			continue;
+		if (p->image_over) {
+			proc_write_end(p, now, 0, -1, NULL);
+		} else {
+			image_end(p, now, HW_ENDED_ALIVE, -1);
+			left_alive++;
+		}
+	}
+	tree_finish();
+	sampler_flush(now);
+	return left_alive;
+}

@@ -1,0 +1,208 @@
+/* The command: what can be known of it before it starts, and its start. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "monitor.h"
+
+#define CANDIDATES 64
+
+static char candidate_text[16384];
+static const char *candidate[CANDIDATES + 1];
+static bool sigchld_was_ignored;
+
+/* Blocks what the monitor handles. A launcher that ignores SIGCHLD would make our children vanish unwaited
+ * (kernel/signal.c do_notify_parent()), so it gets its default back; the command finds it as it was. */
+void signals_block(sigset_t *initial_mask, sigset_t *handled)
+{
+	static const int waited[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2,
+				     SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGALRM, SIGWINCH};
+	struct sigaction before;
+
+	sigemptyset(handled);
+	for (size_t i = 0; i < sizeof(waited) / sizeof(*waited); i++)
+		sigaddset(handled, waited[i]);
+	sigprocmask(SIG_BLOCK, handled, initial_mask);
+	if (sigaction(SIGCHLD, NULL, &before) == 0 && before.sa_handler == SIG_IGN) {
+		sigchld_was_ignored = true;
+		signal(SIGCHLD, SIG_DFL);
+	}
+}
+
+void signals_survive(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+/* The paths that execvp(3) would try, in its order. */
+static void find_candidates(const char *command)
+{
+	const char *dirs = getenv("PATH");
+	size_t used = 0;
+	int n = 0;
+
+	if (strchr(command, '/') || !*command) {
+		candidate[0] = command;
+		return;
+	}
+	for (dirs = dirs ? dirs : "/bin:/usr/bin"; dirs && n < CANDIDATES; n++) {
+		int length = (int)strcspn(dirs, ":");
+		size_t room = sizeof(candidate_text) - used;
+		int len = snprintf(candidate_text + used, room, "%.*s%s%s", length, dirs, length ? "/" : "", command);
+
+		if (len < 0 || (size_t)len >= room)
+			break;
+		candidate[n] = candidate_text + used;
+		used += (size_t)len + 1;
+		dirs = strchr(dirs, ':');
+		dirs = dirs ? dirs + 1 : NULL;
+	}
+}
+
+/* Runs in the child, in which every page that is touched is a page that the command seems to need (exec_mmap() folds
+ * it into ru_maxrss): so there is nothing here but system calls, which all lie in one corner of the C library. */
+static void become(char **argv, const sigset_t *mask, int release_fd, int error_fd)
+{
+	int error = 0, denied = 0;
+	char byte;
+
+	if (release_fd >= 0)
+		while (syscall(SYS_read, release_fd, &byte, 1) < 0 && errno == EINTR)
+			;
+	if (sigchld_was_ignored)
+		signal(SIGCHLD, SIG_IGN);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, (size_t)8);
+	for (int i = 0; candidate[i]; i++) {
+		syscall(SYS_execve, candidate[i], argv, environ);
+		error = errno;
+		if (error == ENOEXEC)
+			execvp(argv[0], argv); /* a script without #!: the C library asks the shell */
+		if (error == EACCES)
+			denied = EACCES;
+		else if (error != ENOENT && error != ENOTDIR && error != ENODEV && error != ETIMEDOUT && error != ESTALE)
+			break;
+	}
+	error = denied ? denied : error;
+	syscall(SYS_write, error_fd, &error, sizeof(error));
+	syscall(SYS_exit_group, 127);
+}
+
+/* fork, not vfork: the child's mark then begins with our few pages, not with our all-time peak (kernel/fork.c
+ * dup_mm()). The plain system call leaves out the C library's own work in the child. */
+static pid_t plain_fork(void)
+{
+#ifdef __s390__
+	return (pid_t)syscall(SYS_clone, 0, SIGCHLD, 0, 0, 0);
+#else
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+#endif
+}
+
+bool target_fork(char **argv, const sigset_t *mask, bool hold, struct launch *out)
+{
+	int error[2], release[2] = {-1, -1};
+
+	out->error = 0;
+	find_candidates(argv[0]);
+	if (pipe2(error, O_CLOEXEC) != 0 || (hold && pipe2(release, O_CLOEXEC) != 0))
+		return false;
+	out->pid = plain_fork();
+	if (out->pid < 0)
+		return false;
+	if (out->pid == 0) {
+		if (hold)
+			syscall(SYS_close, release[1]);
+		become(argv, mask, release[0], error[1]);
+	}
+	close(error[1]);
+	if (hold)
+		close(release[0]);
+	fcntl(error[0], F_SETFL, O_NONBLOCK);
+	out->error_fd = error[0];
+	out->release_fd = release[1];
+	return true;
+}
+
+/* The pipe closes with a successful execve, and carries errno of a failed one. */
+enum exec_state target_execed(struct launch *l, int *error)
+{
+	if (l->error_fd >= 0) {
+		ssize_t n = read(l->error_fd, &l->error, sizeof(l->error));
+
+		if (n < 0)
+			return EXEC_PENDING;
+		close(l->error_fd);
+		l->error_fd = -1;
+	}
+	*error = l->error;
+	return l->error ? EXEC_FAILED : EXEC_DONE;
+}
+
+/* The file that the command names, once its candidates are known. */
+static const char *resolve(const char *command)
+{
+	find_candidates(command);
+	for (int i = 0; candidate[i]; i++)
+		if (access(candidate[i], X_OK) == 0)
+			return candidate[i];
+	return NULL;
+}
+
+/* LeakSanitizer attaches to its own process at exit, which a traced process can not let it do. */
+static bool has_leak_sanitizer(const char *path)
+{
+	static const char symbol[] = "__lsan_do_leak_check";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool found = false;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 64 && st.st_size < INT_MAX) {
+		void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+		if (data != MAP_FAILED) {
+			found = memcmp(data, "\177ELF", 4) == 0 && memmem(data, (size_t)st.st_size, symbol, sizeof(symbol) - 1);
+			munmap(data, (size_t)st.st_size);
+		}
+	}
+	close(fd);
+	return found;
+}
+
+/* Why the command must not be traced: a warning code, and its text; NULL if it may. */
+const char *target_refuses_trace(const char *command, const char **why)
+{
+	static const char *const tracers[] = {"gdb", "lldb", "strace", "ltrace", "rr", "gdbserver"};
+	const char *base = strrchr(command, '/') ? strrchr(command, '/') + 1 : command;
+	const char *path;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(tracers) / sizeof(*tracers); i++) {
+		if (strcmp(base, tracers[i]) == 0) {
+			*why = "the command traces processes itself, and a process can have one tracer only";
+			return "trace-needs-ptrace";
+		}
+	}
+	path = resolve(command);
+	if (!path || stat(path, &st) != 0)
+		return NULL;
+	if (geteuid() != 0 && ((st.st_mode & (S_ISUID | S_ISGID)) || getxattr(path, "security.capability", NULL, 0) > 0)) {
+		*why = "the command is set-user-ID or has file capabilities, which a traced process is not given";
+		return "trace-setuid";
+	}
+	if (has_leak_sanitizer(path)) {
+		*why = "the command contains LeakSanitizer, which needs to trace itself at its exit";
+		return "trace-needs-ptrace";
+	}
+	return NULL;
+}
