@@ -174,6 +174,7 @@ struct globals {
 	pid_t self, command;
 	uint32_t tick, epoch;
 	int64_t largest_maxrss;
+	int64_t snapshot_ns; /* CPU time spent on smaps_rollup */
 };
 extern struct globals g;
 void command_has_execed(void); /* told by the trace */

@@ -3,16 +3,19 @@
 
 #include "monitor.h"
 
-#define SHARE 0.012 /* of one core; smaps_rollup has a budget of its own, see tree.c */
+#define SHARE 0.011 /* of one core; smaps_rollup has a budget of its own, see tree.c */
+#define BURST (4 * NS_PER_MS) /* saved up for a storm of new processes, and for the first moments */
 #define IDLE_TICKS 64 /* looks without a change until the pace slackens */
 #define IDLE_FACTOR_MAX 10
 #define FLUSH_NS (250 * NS_PER_MS)
 #define ZOMBIE_TICKS 16
 #define MANY 16 /* from so many processes on, those that do not change are looked at less often */
 #define SKIP_MAX 32
+#define STATUS_TICKS 8
 
-static int64_t next_ns, last_ns, flushed_ns;
-static double cost_ns = 20000;
+static int64_t next_ns, last_ns, flushed_ns, last_cpu_ns, last_snapshot_ns;
+static int64_t budget = BURST;
+static double cost_ns = 30000; /* of a usual look, with falling asleep and waking up */
 static uint32_t idle_ticks;
 
 int64_t sampler_next(void)
@@ -51,7 +54,8 @@ static bool look(struct proc *p, int64_t now)
 	notice_exec(p, now, &st);
 	bool changed = im->samples == 0 || st.rss * g.page_size != im->last.rss_bytes ||
 		       (im->last.anon_bytes >= 0 && (st.rss - st.shared) * g.page_size != im->last.anon_bytes);
-	if (changed || g.tick - p->status_tick >= procs_alive || g.tick - p->status_tick >= SKIP_MAX) {
+	/* A spike between two looks leaves its mark in VmHWM, which can be read as well a few looks later. */
+	if (changed || g.tick - p->status_tick >= STATUS_TICKS + procs_alive / 4) {
 		if (look_status(p, now) == LOOK_GONE && p->pid != g.command) {
 			proc_end(p, now, 0, -1, NULL);
 			return true;
@@ -75,9 +79,28 @@ static void pace(struct proc *p, bool changed)
 	p->due_tick = g.tick + 1 + (skip < SKIP_MAX ? skip : SKIP_MAX);
 }
 
+/* When to look again. While less was spent than is allowed, at the period that was asked for; else so much later that
+ * the debt is paid off. Unusual costs (hundreds of new processes) are a debt, but do not slow the usual pace. */
+static void plan(int64_t now, int64_t spent, bool usual)
+{
+	double factor = idle_ticks > IDLE_TICKS ? (double)idle_ticks / IDLE_TICKS : 1, period;
+
+	budget += (int64_t)((double)(now - last_ns) * SHARE) - spent;
+	if (budget > BURST)
+		budget = BURST;
+	if (usual)
+		cost_ns += ((double)spent - cost_ns) / 8;
+	if (factor > IDLE_FACTOR_MAX)
+		factor = IDLE_FACTOR_MAX;
+	period = (double)g.period_ns * factor;
+	if (budget < 0 && 1.5 * cost_ns / SHARE > period)
+		period = 1.5 * cost_ns / SHARE;
+	next_ns = now + (int64_t)period;
+}
+
 void sampler_tick(int64_t now)
 {
-	int64_t cpu = cpu_ns();
+	int64_t cpu = cpu_ns(), before = g.stats.processes;
 	bool any = false;
 
 	if (g.stats.ticks > 0 && now - last_ns > g.stats.longest_gap_ns)
@@ -108,13 +131,16 @@ void sampler_tick(int64_t now)
 	tree_look(now);
 
 	idle_ticks = any ? 0 : idle_ticks + 1;
-	double factor = idle_ticks > IDLE_TICKS ? (double)idle_ticks / IDLE_TICKS : 1;
-	if (factor > IDLE_FACTOR_MAX)
-		factor = IDLE_FACTOR_MAX;
-	cost_ns += ((double)(cpu_ns() - cpu) - cost_ns) / 8;
-	double period = (double)g.period_ns * factor, least = cost_ns / SHARE;
+	/* From look to look: waking up costs as much as reading. Under trace, events cost too: only the look counts. */
+	if (g.trace)
+		last_cpu_ns = cpu;
+	else if (g.stats.ticks == 1)
+		last_cpu_ns = cpu;
+	int64_t cpu_after = cpu_ns();
 
-	next_ns = now + (int64_t)(period > least ? period : least);
+	plan(now, cpu_after - last_cpu_ns - (g.snapshot_ns - last_snapshot_ns), g.stats.processes == before);
+	last_snapshot_ns = g.snapshot_ns;
+	last_cpu_ns = cpu_after;
 	last_ns = now;
 	if (now - flushed_ns >= FLUSH_NS) {
 		sampler_flush(now);
@@ -127,6 +153,7 @@ void sampler_flush(int64_t now)
 	tree_flush();
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();
+	g.stats.period_ns = g.period_ns;
 	stream_event(HW_STATS, 0, &g.stats, sizeof(g.stats));
 	stream_flush();
 }

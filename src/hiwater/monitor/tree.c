@@ -15,7 +15,10 @@
 #define ROWS 96 /* 0 to 63 unknown images exactly, then powers of two */
 #define SNAPSHOT_SHARE 0.008 /* of one core */
 #define SNAPSHOT_BURST (10 * NS_PER_MS)
-#define WORTH_A_SNAPSHOT 1.01
+#define WORTH_A_SNAPSHOT 1.01 /* times what there was at the last one: once the tree has stopped growing */
+#define WORTH_IT_AT_ONCE 1.3  /* ... or while it grows */
+#define UNCERTAIN 0.005	      /* of the estimate: less than that is not worth counting */
+#define STEADY_LOOKS 3
 #define UNKNOWN_FILE_SHARE 0.5 /* of an image's file pages, where nobody counted: half are shared with others */
 
 static struct hw_tree_peak best;
@@ -25,9 +28,15 @@ static int64_t lower;
 static int64_t snapshot_budget = SNAPSHOT_BURST, budget_at;
 static double snapshot_ns_per_mib = 20000;
 
+/* What ended in an epoch counts in the next one too: a mark that is read early in an epoch misses what its process
+ * does later in it, which the next epoch's reading shows, beside those that were alive then. */
+struct ended {
+	uint32_t unknown, images;
+	int64_t sum;
+};
 static struct hw_tree_upper rows[ROWS];
-static uint32_t epoch_unseen, epoch_unknown, epoch_images;
-static int64_t epoch_sum;
+static struct ended ended_now, ended_before;
+static uint32_t epoch_unseen;
 
 /* What the kernel's batched counters can hide in one image. Since Linux 6.2 (commit f1a7941243c1) each of the three
  * RSS counters may hold back batch - 1 pages on each CPU, batch = max(32, 2 x CPUs) (lib/percpu_counter.c); before,
@@ -68,12 +77,12 @@ static double file_share(const struct image *im)
 	return im->flags & HW_IMAGE_FORKED ? 0 : UNKNOWN_FILE_SHARE;
 }
 
-/* Adds the tree up as it was at this look. `possible`: what it could be if nothing anonymous were shared. */
-static struct hw_tree_peak add_up(int64_t now, double *possible, int64_t *certain)
+/* Adds the tree up as it was at this look. `uncertain`: how much of it is counted once by a guess only. */
+static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certain)
 {
 	struct hw_tree_peak t = {.t_ns = now};
 	int64_t duplicates = 0, file_max = 0, shmem_max = 0, shmem_shares = 0, largest = 0;
-	double file_shares = 0;
+	double file_shares = 0, unknown_files = 0;
 
 	*certain = 0;
 	for (uint32_t i = 0; i < procs_slots; i++) {
@@ -90,6 +99,8 @@ static struct hw_tree_peak add_up(int64_t now, double *possible, int64_t *certai
 		t.anon_bytes += anon;
 		duplicates += im->duplicate < anon ? im->duplicate : anon;
 		file_shares += (double)file * file_share(im);
+		if (im->file_share < 0)
+			unknown_files += (double)file;
 		shmem_shares += at_least_0(im->pss_shmem);
 		if (file > file_max)
 			file_max = file;
@@ -110,7 +121,7 @@ static struct hw_tree_peak add_up(int64_t now, double *possible, int64_t *certai
 		t.estimate_bytes = t.sum_bytes;
 	if (t.estimate_bytes < largest)
 		t.estimate_bytes = largest;
-	*possible = (double)(t.estimate_bytes + duplicates);
+	*uncertain = (double)duplicates + unknown_files;
 	return t;
 }
 
@@ -177,6 +188,7 @@ static bool snapshot(int64_t now)
 	if (shares - shrunk > lower)
 		lower = shares - shrunk;
 	snapshot_budget -= spent;
+	g.snapshot_ns += spent;
 	if (mib > 0)
 		snapshot_ns_per_mib = (double)spent / mib;
 	return mib > 0;
@@ -220,7 +232,7 @@ static uint32_t row_of(uint32_t unknown, uint32_t *rounded)
  * the faults of his waited-for children (field 11 of /proc/PID/stat) - unless he ignores SIGCHLD, or is gone too. */
 static bool unseen_can_be_ours(void)
 {
-	bool ours = g.stats.uncounted || epoch_unknown > 0;
+	bool ours = g.stats.uncounted || ended_now.unknown > 0;
 
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
@@ -249,22 +261,26 @@ static void close_epoch(void)
 
 	if (epoch_unseen > 0 && unseen_can_be_ours()) {
 		g.stats.unseen += epoch_unseen;
-		epoch_unknown += epoch_unseen;
+		ended_now.unknown += epoch_unseen;
 	}
+	struct ended all = {ended_now.unknown + ended_before.unknown, ended_now.images + ended_before.images,
+			    ended_now.sum + ended_before.sum};
+
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		if (!counts(&procs[i]))
 			continue;
-		epoch_sum += procs[i].image.hwm;
-		epoch_images++;
+		all.sum += procs[i].image.hwm;
+		all.images++;
 	}
-	struct hw_tree_upper *row = &rows[row_of(epoch_unknown, &rounded)];
+	struct hw_tree_upper *row = &rows[row_of(all.unknown, &rounded)];
 	int64_t error = counter_error_bytes(1);
 
-	if (row->images == 0 || epoch_sum + error * epoch_images > row->sum_bytes + error * row->images)
-		*row = (struct hw_tree_upper){rounded, epoch_images, epoch_sum};
+	if (row->images == 0 || all.sum + error * all.images > row->sum_bytes + error * row->images)
+		*row = (struct hw_tree_upper){rounded, all.images, all.sum};
 	g.epoch++;
-	epoch_unseen = epoch_unknown = epoch_images = 0;
-	epoch_sum = 0;
+	ended_before = ended_now;
+	ended_now = (struct ended){0};
+	epoch_unseen = 0;
 }
 
 static bool epoch_complete(void)
@@ -286,10 +302,10 @@ void tree_image_ended(const struct image *im, bool mark_known)
 	if (im->flags & HW_IMAGE_SAME_MAP)
 		return;
 	if (mark_known && im->hwm >= 0) {
-		epoch_sum += im->hwm;
-		epoch_images++;
+		ended_now.sum += im->hwm;
+		ended_now.images++;
 	} else {
-		epoch_unknown++;
+		ended_now.unknown++;
 	}
 }
 
@@ -323,24 +339,42 @@ void tree_proc_left(struct proc *left)
 	heir->image.duplicate = 0;
 }
 
+/* Is this a moment to read smaps_rollup? When sharing is in doubt, at a maximum, and rather on a plateau than on the
+ * way up to it. What copy-on-write copies is seen in no RSS, so with forked images a plateau is read again and again,
+ * as often as the budget allows. */
+static bool wants_snapshot(const struct hw_tree_peak *t, double uncertain)
+{
+	static int64_t before;
+	static int steady;
+	double now = (double)t->estimate_bytes;
+	bool grows = now > (double)before * WORTH_A_SNAPSHOT || now < (double)before / WORTH_A_SNAPSHOT;
+
+	before = t->estimate_bytes;
+	steady = grows ? 0 : steady + 1;
+	if (t->processes < 2 || uncertain < now * UNCERTAIN || now + uncertain < (double)best.estimate_bytes)
+		return false;
+	if (now > last_snapshot * WORTH_IT_AT_ONCE)
+		return true;
+	return steady >= STEADY_LOOKS && now + uncertain > last_snapshot * WORTH_A_SNAPSHOT;
+}
+
 void tree_look(int64_t now)
 {
-	double possible;
+	double uncertain;
 	int64_t certain;
-	struct hw_tree_peak t = add_up(now, &possible, &certain);
+	struct hw_tree_peak t = add_up(now, &uncertain, &certain);
 	bool counted = t.processes < 2;
 
 	if (certain > lower)
 		lower = certain;
 	if (t.swap_bytes > g.stats.swap_peak_bytes)
 		g.stats.swap_peak_bytes = t.swap_bytes;
-	if (t.processes >= 2 && possible > last_snapshot * WORTH_A_SNAPSHOT && can_afford(now, t.sum_bytes, t.processes) &&
-	    snapshot(now)) {
+	if (wants_snapshot(&t, uncertain) && can_afford(now, t.sum_bytes, t.processes) && snapshot(now)) {
 		double guess = (double)t.estimate_bytes;
 
-		t = add_up(now, &possible, &certain);
+		t = add_up(now, &uncertain, &certain);
 		counted = true;
-		last_snapshot = possible;
+		last_snapshot = (double)t.estimate_bytes;
 		/* What was guessed before is off by about as much as this guess was. */
 		if (!best_counted && guess > 0)
 			best.estimate_bytes = (int64_t)((double)best.estimate_bytes * (double)t.estimate_bytes / guess);
