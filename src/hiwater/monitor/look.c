@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "monitor.h"
 
 #define STATUS_SIZE 8192
+#define KCMP_VM 1 /* linux/kcmp.h, which musl's compiler does not find */
 
 static int open_files_left = 900;
 
@@ -230,9 +230,9 @@ void image_announce(struct proc *p)
 	if (g.trace && (im->flags & HW_IMAGE_FORKED)) {
 		exe_len = len = 0; /* the parent's, until execve */
 	} else {
-		snprintf(path, sizeof(path), "/proc/%d/exe", p->pid);
+		snprintf(path, sizeof(path), "/proc/%d/exe", p->tid);
 		exe_len = readlink(path, exe, sizeof(exe));
-		snprintf(path, sizeof(path), "/proc/%d/cmdline", p->pid);
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", p->tid);
 		len = read_file(path, cmdline, sizeof(cmdline));
 	}
 	if (len > HW_CMDLINE_MAX) {

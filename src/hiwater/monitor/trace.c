@@ -112,6 +112,18 @@ static void first_instant(struct proc *p, int64_t now)
 	image_note(p, now, &as_status);
 }
 
+static void read_name(struct proc *p)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", p->pid);
+	ssize_t n = read_file(path, p->comm, sizeof(p->comm));
+
+	while (n > 0 && p->comm[n - 1] == '\n')
+		n--;
+	p->comm_len = n > 0 ? (size_t)n : 0;
+}
+
 static bool lost_privilege(pid_t pid)
 {
 	char path[32], self[32];
@@ -151,6 +163,7 @@ static void on_exec(pid_t pid, const struct rusage *ru, int64_t now)
 	p->image.t_ns = now;
 	p->tid = p->pid;
 	first_instant(p, now);
+	read_name(p);
 	if (lost_privilege(pid)) {
 		p->image.flags |= HW_IMAGE_LOST_SETUID;
 		stream_warning("lost-setuid", "a set-user-ID program ran without its privilege because it was traced; "
@@ -208,7 +221,7 @@ static void on_first_stop(pid_t tid, int64_t now)
 void trace_stop(pid_t tid, int status, const struct rusage *ru, int64_t now)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
-	long request = PTRACE_CONT;
+	bool listen = false;
 	long deliver = 0;
 
 	switch (event) {
@@ -225,7 +238,7 @@ void trace_stop(pid_t tid, int status, const struct rusage *ru, int64_t now)
 		break;
 	case PTRACE_EVENT_STOP:
 		if (is_stop_signal(sig))
-			request = PTRACE_LISTEN;
+			listen = true;
 		else
 			on_first_stop(tid, now);
 		break;
@@ -233,7 +246,10 @@ void trace_stop(pid_t tid, int status, const struct rusage *ru, int64_t now)
 		deliver = sig;
 		break;
 	}
-	ptrace((enum __ptrace_request)request, tid, 0, deliver);
+	if (listen)
+		ptrace(PTRACE_LISTEN, tid, 0, 0);
+	else
+		ptrace(PTRACE_CONT, tid, 0, deliver);
 }
 
 /* A tracee is gone: its status and rusage are told to us first, its parent can wait for it afterwards. */
