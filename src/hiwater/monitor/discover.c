@@ -55,16 +55,6 @@ static bool is_leader(int32_t pid)
 	return syscall(SYS_tgkill, pid, pid, 0) == 0 || errno != ESRCH;
 }
 
-static bool read_stat(int32_t pid, struct stat_line *out)
-{
-	char path[32], buf[1024];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	n = read_file(path, buf, sizeof(buf));
-	return n > 0 && parse_stat(buf, (size_t)n, out);
-}
-
 enum found { FOUND_OURS, FOUND_FOREIGN, FOUND_THREAD, FOUND_GONE };
 
 /* Looks at one pid, and adds it if it belongs to the tree. */

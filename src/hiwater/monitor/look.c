@@ -17,6 +17,7 @@
 #include "monitor.h"
 
 #define STATUS_SIZE 8192
+#define MID_EXEC_PAGES 16
 #define KCMP_VM 1 /* linux/kcmp.h, which musl's compiler does not find */
 
 static int open_files_left = 900;
@@ -196,13 +197,14 @@ void image_note(struct proc *p, int64_t now, const struct status *st)
 	image_take(p, now, &rss, st->hwm, st->swap);
 }
 
-static uint64_t hash(const char *bytes, size_t len)
+bool read_stat(int32_t pid, struct stat_line *out)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	char path[32], buf[1024];
+	ssize_t n;
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
-	return h;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	n = read_file(path, buf, sizeof(buf));
+	return n > 0 && parse_stat(buf, (size_t)n, out);
 }
 
 void image_begin(struct proc *p, int64_t now, uint16_t flags)
@@ -239,8 +241,6 @@ void image_announce(struct proc *p)
 		len = HW_CMDLINE_MAX;
 		im->flags |= HW_IMAGE_CLIPPED;
 	}
-	if (exe_len > 0)
-		im->exe_hash = hash(exe, (size_t)exe_len);
 	start.comm_len = (uint16_t)p->comm_len;
 	start.exe_len = (uint16_t)(exe_len > 0 ? exe_len : 0);
 	start.cmdline_len = (uint32_t)(len > 0 ? len : 0);
@@ -338,6 +338,35 @@ static void first_look(struct proc *p, const struct status *st)
 		im->flags |= HW_IMAGE_FORKED;
 }
 
+/* The process has called execve since it was last read. */
+void image_replaced(struct proc *p, int64_t now)
+{
+	image_end(p, now, HW_ENDED_EXEC, -1);
+	tree_proc_left(p);
+	tree_image_ended(&p->image, false);
+	image_begin(p, now, 0);
+}
+
+/* A mark falls by the counters' error at most, unless the map is another. Otherwise execve shows in the address of the
+ * stack, which is worth reading when the name has changed or most of the memory is gone. */
+static bool another_image(struct proc *p, const struct status *st)
+{
+	struct image *im = &p->image;
+	struct stat_line stat;
+	bool renamed = p->tid == p->pid && (st->name_len != p->comm_len || memcmp(st->name, p->comm, p->comm_len) != 0);
+
+	if (im->hwm >= 0 && st->hwm >= 0 && st->hwm + 2 * counter_error_bytes(st->threads) < im->hwm)
+		return true;
+	if (!renamed && st->rss >= im->last.rss_bytes / 2)
+		return false;
+	if (!im->start_stack || !read_stat(p->pid, &stat) || !stat.start_stack || stat.start_stack == im->start_stack)
+		return false;
+	if (im->max_rss > MID_EXEC_PAGES * g.page_size)
+		return true;
+	im->start_stack = stat.start_stack; /* it was read while execve was still at work */
+	return false;
+}
+
 enum look look_status(struct proc *p, int64_t now)
 {
 	static char buf[STATUS_SIZE];
@@ -351,14 +380,9 @@ enum look look_status(struct proc *p, int64_t now)
 		return LOOK_OK;
 	p->status_tick = g.tick;
 	p->status_epoch = g.epoch;
-	if (im->hwm >= 0 && st.hwm >= 0 && st.hwm + 2 * counter_error_bytes(st.threads) < im->hwm &&
-	    !(im->flags & HW_IMAGE_EVENT)) {
-		/* A mark can fall by the counters' error, no more: this is another image. */
-		image_end(p, now, HW_ENDED_EXEC, -1);
-		tree_image_ended(im, false);
-		image_begin(p, now, 0);
-	}
-	if (p->tid == p->pid) {
+	if (im->samples > 0 && !g.trace && another_image(p, &st))
+		image_replaced(p, now);
+	if (p->tid == p->pid || p->comm_len == 0) {
 		p->comm_len = st.name_len;
 		memcpy(p->comm, st.name, st.name_len);
 	}
@@ -366,8 +390,13 @@ enum look look_status(struct proc *p, int64_t now)
 
 	if (st.anon < 0 && st.rss >= 0) /* before Linux 4.5 only the sum is shown */
 		st.file = st.shmem = -1;
-	if (first)
+	if (first) {
+		struct stat_line stat;
+
 		first_look(p, &st);
+		if (!g.trace && read_stat(p->pid, &stat))
+			im->start_stack = stat.start_stack;
+	}
 	image_note(p, now, &st);
 	if (first && (im->flags & HW_IMAGE_FORKED)) {
 		struct proc *parent = proc_find(p->ppid);

@@ -34,6 +34,7 @@ struct stat_line {
 	size_t comm_len;
 	char state;
 	int64_t ppid, minor_faults, child_minor_faults;
+	uint64_t start_stack; /* another one after each execve; 0 unknown */
 };
 struct rollup { /* bytes */
 	int64_t rss, pss, pss_anon, pss_file, pss_shmem, private_bytes, swap, swap_pss, lazyfree, anon_huge;
@@ -68,7 +69,7 @@ struct image {
 	int64_t at_max_ns, hwm, max_rss, vm_peak, max_swap, swap, last_read_ns, threads;
 	uint32_t samples;
 	uint32_t written[5]; /* the row that was written last */
-	uint64_t exe_hash;
+	uint64_t start_stack;
 	/* what is known of sharing: pages counted elsewhere in the tree, and the shares by smaps_rollup */
 	int64_t duplicate;	  /* anonymous bytes that another process of the tree also counts */
 	double file_share;	  /* Pss_File / Rss_File, or < 0 */
@@ -106,12 +107,14 @@ uint32_t next_image_id(void);
 enum look { LOOK_OK, LOOK_ZOMBIE, LOOK_GONE };
 void read_budget(void); /* how many files may stay open */
 ssize_t read_file(const char *path, char *buf, size_t size);
+bool read_stat(int32_t pid, struct stat_line *out);
 enum look look_statm(struct proc *p, int64_t now, struct statm *out);
 enum look look_status(struct proc *p, int64_t now);
 bool look_rollup(struct proc *p, int64_t now, struct rollup *out, int64_t *cost_ns);
 void image_begin(struct proc *p, int64_t now, uint16_t flags);
 void image_announce(struct proc *p);
 void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
+void image_replaced(struct proc *p, int64_t now);
 void image_over(struct proc *p, int64_t now);
 void image_note(struct proc *p, int64_t now, const struct status *st);
 void proc_announce(struct proc *p, uint16_t seen);

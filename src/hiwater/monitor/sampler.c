@@ -26,12 +26,8 @@ int64_t sampler_next(void)
 /* A changed text size means another program: statm costs a seventh of status, so it is asked first. */
 static void notice_exec(struct proc *p, int64_t now, const struct statm *st)
 {
-	if (p->text != 0 && st->text != p->text && !g.trace && p->image.samples > 0) {
-		image_end(p, now, HW_ENDED_EXEC, -1);
-		tree_proc_left(p);
-		tree_image_ended(&p->image, false);
-		image_begin(p, now, 0);
-	}
+	if (p->text != 0 && st->text != p->text && !g.trace && p->image.samples > 0)
+		image_replaced(p, now);
 	p->text = st->text;
 }
 

@@ -168,6 +168,24 @@ bool parse_status(const char *text, size_t len, struct status *out)
 	return out->name_len > 0 || out->rss >= 0;
 }
 
+/* Field 28 of stat, when `at` stands behind field 11: where the stack began. Every execve draws another address; 0 is
+ * shown to who may not read the process's memory. */
+static uint64_t start_stack(const char *at, const char *end)
+{
+	uint64_t value = 0;
+
+	for (int field = 12; field <= 28; field++) {
+		blanks(&at, end);
+		if (at < end && *at == '-')
+			at++;
+		if (at >= end || *at < '0' || *at > '9')
+			return 0;
+		for (value = 0; at < end && *at >= '0' && *at <= '9'; at++)
+			value = value * 10 + (uint64_t)(*at - '0');
+	}
+	return value;
+}
+
 /* pid (comm) state ppid ...: comm may hold anything, so the LAST ')' ends it. proc_pid_stat(5). */
 bool parse_stat(const char *text, size_t len, struct stat_line *out)
 {
@@ -198,6 +216,7 @@ bool parse_stat(const char *text, size_t len, struct stat_line *out)
 	out->ppid = field[0];
 	out->minor_faults = field[6];
 	out->child_minor_faults = field[7];
+	out->start_stack = start_stack(close, end);
 	return true;
 }
 

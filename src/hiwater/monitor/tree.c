@@ -7,7 +7,6 @@
  * Lower bound. Anonymous memory of the images born by execve (it is nobody else's), the smaller of two consecutive
  * readings, plus the largest file-backed part; or the proportional shares, less what shrank while they were read.
  * Upper bound. Time is cut into epochs, see struct hw_tree_upper. */
-#include <stdio.h>
 #include <string.h>
 
 #include "monitor.h"
@@ -237,14 +236,10 @@ static bool unseen_can_be_ours(void)
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
 		struct stat_line stat;
-		char path[48], buf[1024];
 
 		if (!p->in_use || p->image_over)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/stat", p->pid);
-		ssize_t len = read_file(path, buf, sizeof(buf));
-
-		if (len <= 0 || !parse_stat(buf, (size_t)len, &stat)) {
+		if (!read_stat(p->pid, &stat)) {
 			ours = true;
 			continue;
 		}
