@@ -88,7 +88,8 @@ def test_no_c_sources_are_installed(installed: list[str]) -> None:
 
 def test_every_source_file_of_python_is_installed(installed: list[str], tracked: set[str]) -> None:
     """Nothing of the package is forgotten: modules, schemas, type marker."""
-    wanted = {name.removeprefix("src/") for name in tracked if name.startswith("src/") and name[-2:] not in (".c", ".h")}
+    sources = {name.removeprefix("src/") for name in tracked if name.startswith("src/")}
+    wanted = {name for name in sources if not name.endswith((".c", ".h"))}
     assert wanted - set(installed) == set()
 
 
