@@ -21,7 +21,6 @@
  * were misused, 124 the time-out ran out. Nothing that fails on our side, a full disk included, ends the command. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +36,7 @@ struct globals g = {.period_ns = NS_PER_MS, .linger_ns = NS_PER_S, .kill_after_n
 static int64_t start_ns;
 static struct launch launch = {.error_fd = -1, .release_fd = -1};
 static sigset_t command_mask, handled;
-static bool mask_given, command_ended, timed_out, nothing_left, runs;
+static bool command_ended, timed_out, nothing_left, runs;
 static int command_status;
 static int64_t command_ended_ns, terminate_ns, user_ns, system_ns;
 static int exec_errno;
@@ -73,114 +72,6 @@ bool command_runs(void)
 void command_has_execed(void)
 {
 	runs = true;
-}
-
-static void die(const char *text, const char *detail)
-{
-	fprintf(stderr, "hiwater-monitor: %s%s%s\n", text, detail ? ": " : "", detail ? detail : "");
-	exit(125);
-}
-
-static int64_t time_option(const char *name, const char *value)
-{
-	int64_t n;
-
-	if (!parse_decimal(value, &n))
-		die("not a number of nanoseconds", name);
-	return n;
-}
-
-struct options {
-	const char *output;
-	int output_fd;
-	pid_t launcher;
-	char **argv;
-};
-
-static void usage(void)
-{
-	puts("usage: hiwater-monitor [--output FILE | --output-fd N] [--mode quiet|trace] [--period-ns N]\n"
-	     "                       [--timeout-ns N] [--kill-after-ns N] [--linger-ns N] [--launcher PID]\n"
-	     "                       [--sigmask HEX] [--] COMMAND [ARG...]\n"
-	     "Executes COMMAND, and records its memory and that of its descendants; `hiwater show FILE` reads it.");
-	exit(0);
-}
-
-static void parse_mask(const char *hex, sigset_t *mask)
-{
-	char *end;
-	unsigned long long bits = strtoull(hex, &end, 16);
-
-	if (*hex == 0 || *end != 0)
-		die("not a signal mask", hex);
-	sigemptyset(mask);
-	for (int sig = 1; sig <= 64; sig++)
-		if (bits >> (sig - 1) & 1)
-			sigaddset(mask, sig);
-}
-
-static struct options parse_options(int argc, char **argv)
-{
-	enum { FD = 256, MODE, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, VERSION, HELP };
-	static const struct option names[] = {
-		{"output", required_argument, 0, 'o'},	     {"output-fd", required_argument, 0, FD},
-		{"mode", required_argument, 0, MODE},	     {"period-ns", required_argument, 0, PERIOD},
-		{"timeout-ns", required_argument, 0, TIMEOUT}, {"kill-after-ns", required_argument, 0, KILL_AFTER},
-		{"linger-ns", required_argument, 0, LINGER},  {"launcher", required_argument, 0, LAUNCHER},
-		{"sigmask", required_argument, 0, SIGMASK},  {"version", no_argument, 0, VERSION},
-		{"help", no_argument, 0, HELP},		     {0}};
-	struct options o = {.output_fd = -1, .launcher = getppid()};
-	int64_t n;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "+o:", names, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			o.output = optarg;
-			break;
-		case FD:
-		case LAUNCHER:
-			if (!parse_decimal(optarg, &n) || n > INT32_MAX)
-				die("not a number", optarg);
-			*(c == FD ? &o.output_fd : &o.launcher) = (int)n;
-			break;
-		case MODE:
-			if (strcmp(optarg, "quiet") != 0 && strcmp(optarg, "trace") != 0)
-				die("--mode is quiet or trace, not", optarg);
-			g.trace = strcmp(optarg, "trace") == 0;
-			break;
-		case PERIOD:
-			g.period_ns = time_option("--period-ns", optarg);
-			if (g.period_ns < NS_PER_MS / 10)
-				die("--period-ns is at least 100000 (0.1 ms), not", optarg);
-			break;
-		case TIMEOUT:
-			g.timeout_ns = time_option("--timeout-ns", optarg);
-			break;
-		case KILL_AFTER:
-			g.kill_after_ns = time_option("--kill-after-ns", optarg);
-			break;
-		case LINGER:
-			g.linger_ns = time_option("--linger-ns", optarg);
-			break;
-		case SIGMASK:
-			parse_mask(optarg, &command_mask);
-			mask_given = true;
-			break;
-		case VERSION:
-			puts("hiwater-monitor " HIWATER_VERSION);
-			exit(0);
-		case HELP:
-			usage();
-			break;
-		default:
-			exit(125);
-		}
-	}
-	if (optind >= argc)
-		die("no command; usage: hiwater-monitor [OPTIONS] [--] COMMAND [ARG...]", NULL);
-	o.argv = argv + optind;
-	return o;
 }
 
 static void write_command(char **argv)
@@ -521,7 +412,7 @@ static void start(const struct options *o)
 	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* not inherited by what was forked before */
 	if (!g.trace)
 		discover_init(launch.pid);
-	read_budget();
+	files_budget();
 	facts_write(o->launcher);
 	write_command(o->argv);
 	proc_announce(p, HW_SEEN_EVENT);
@@ -541,8 +432,7 @@ int main(int argc, char **argv)
 
 	open_output(&o);
 	signals_block(&initial, &handled);
-	if (!mask_given)
-		command_mask = initial;
+	command_mask = o.mask_given ? o.mask : initial;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) != 0)
 		stream_warning("no-subreaper", "orphans of the tree can not be waited for on this kernel");
 	start(&o);

@@ -74,6 +74,8 @@ struct image {
 	int64_t duplicate;	  /* anonymous bytes that another process of the tree also counts */
 	double file_share;	  /* Pss_File / Rss_File, or < 0 */
 	int64_t pss_shmem;	  /* -1 unknown */
+	struct rollup shot;	  /* of the snapshot under way */
+	bool shot_known;
 };
 struct proc {
 	int32_t pid, ppid;
@@ -88,8 +90,8 @@ struct proc {
 	uint32_t quiet_looks, due_tick, status_tick;
 	uint32_t status_epoch;
 	int64_t previous_anon; /* at the look before */
-	int64_t minor_faults, child_minor_faults, child_minor_faults_checked;
-	bool ignores_sigchld, uncounted, announced, in_use;
+	int64_t minor_faults, child_minor_faults;
+	bool ignores_sigchld, uncounted, announced, in_use, faults_known;
 	bool exit_read;	 /* its marks were read while it was held at its exit */
 	bool image_over; /* a zombie: its last image has ended, its parent has yet to wait */
 	uint32_t owner;	 /* proc whose pages image.duplicate are copies of */
@@ -103,38 +105,56 @@ struct proc *proc_add(int32_t pid, int32_t ppid, int64_t now);
 void proc_remove(struct proc *p);
 uint32_t next_image_id(void);
 
-/* ---- look.c: reads one process, notices a new image, writes what changed ---- */
-enum look { LOOK_OK, LOOK_ZOMBIE, LOOK_GONE };
-void read_budget(void); /* how many files may stay open */
+/* ---- files.c: reads small files of /proc ---- */
+void files_budget(void); /* how many may stay open */
 ssize_t read_file(const char *path, char *buf, size_t size);
+ssize_t read_kept(const struct proc *p, const char *name, int *kept, char *buf, size_t size);
+void forget_files(struct proc *p);
 bool read_stat(int32_t pid, struct stat_line *out);
-enum look look_statm(struct proc *p, int64_t now, struct statm *out);
-enum look look_status(struct proc *p, int64_t now);
-bool look_rollup(struct proc *p, int64_t now, struct rollup *out, int64_t *cost_ns);
+
+/* ---- image.c: program images and processes in the stream ---- */
 void image_begin(struct proc *p, int64_t now, uint16_t flags);
 void image_announce(struct proc *p);
-void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
-void image_replaced(struct proc *p, int64_t now);
-void image_over(struct proc *p, int64_t now);
 void image_note(struct proc *p, int64_t now, const struct status *st);
+void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
+void image_over(struct proc *p, int64_t now);
 void proc_announce(struct proc *p, uint16_t seen);
 void proc_end(struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
 void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
+
+/* ---- look.c: reads one process, notices a new image ---- */
+enum look { LOOK_OK, LOOK_ZOMBIE, LOOK_GONE };
+enum look look_statm(struct proc *p, struct statm *out);
+enum look look_status(struct proc *p, int64_t now);
+bool look_rollup(struct proc *p, int64_t now, struct rollup *out, int64_t *cost_ns);
+void image_replaced(struct proc *p, int64_t now);
 
 /* ---- discover.c: finds processes that were born since the last look ---- */
 void discover_init(int32_t first_pid);
 void discover(int64_t now);
 void discover_all(int64_t now); /* a scan of all of /proc */
 
-/* ---- tree.c: the memory of the tree: its maximum, and what bounds it ---- */
-void tree_image_ended(const struct image *im, bool mark_known);
-void tree_proc_left(struct proc *p);
-void tree_forked(struct proc *child);
-void tree_unseen(uint32_t count); /* pids that came and went between two looks */
+/* ---- tree.c: the memory of the tree: its maximum, and what it was at least ---- */
+bool tree_counts(const struct proc *p);
+int64_t at_least_0(int64_t value);
+int64_t image_anon(const struct image *im);
+int64_t image_file(const struct image *im);
 void tree_look(int64_t now);
-void tree_finish(void);
-void tree_flush(void);
+void tree_write(void);
+
+/* ---- sharing.c: how much of it is counted in more than one process ---- */
+void tree_forked(struct proc *child);
+void tree_proc_left(struct proc *p);
+void sharing_follow(struct proc *p, int64_t grown);
+bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, int64_t best, int64_t *certain);
+
+/* ---- epochs.c: what it was at most ---- */
 int64_t counter_error_bytes(int64_t threads);
+void tree_image_ended(const struct image *im, bool mark_known);
+void tree_unseen(uint32_t count); /* pids that came and went between two looks */
+bool epoch_complete(void);
+void epoch_close(void);
+void epochs_write(void);
 
 /* ---- sampler.c: the pace of looking ---- */
 int64_t sampler_next(void); /* when to look again */
@@ -165,6 +185,18 @@ void signals_survive(void); /* after the fork: a signal of writing must not end 
 /* ---- facts.c: the host ---- */
 void facts_write(pid_t launcher);
 int64_t oom_kills(void);
+
+/* ---- options.c: the command line ---- */
+struct options {
+	const char *output;
+	int output_fd;
+	pid_t launcher;
+	bool mask_given;
+	sigset_t mask; /* what the command starts with */
+	char **argv;
+};
+struct options parse_options(int argc, char **argv);
+_Noreturn void die(const char *text, const char *detail);
 
 /* ---- main.c ---- */
 struct globals {

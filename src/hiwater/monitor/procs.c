@@ -60,8 +60,7 @@ struct proc *proc_add(int32_t pid, int32_t ppid, int64_t now)
 	int32_t *head = &bucket[(uint32_t)pid % BUCKETS];
 
 	*p = (struct proc){.pid = pid, .ppid = ppid, .tid = pid, .id = ids++, .parent = parent ? parent->id : HW_NONE,
-			   .t_ns = now, .statm_fd = -1, .status_fd = -1, .in_use = true, .next = *head,
-			   .child_minor_faults_checked = 0,
+			   .t_ns = now, .statm_fd = -1, .status_fd = -1, .in_use = true, .next = *head, .owner = HW_NONE,
 			   .uncounted = parent && (parent->ignores_sigchld || parent->uncounted)};
 	*head = (int32_t)slot + 1;
 	procs_alive++;

@@ -36,7 +36,7 @@ static bool look(struct proc *p, int64_t now)
 {
 	struct statm st;
 	struct image *im = &p->image;
-	enum look how = look_statm(p, now, &st);
+	enum look how = look_statm(p, &st);
 
 	if (how != LOOK_OK) {
 		if (p->pid == g.command || how == LOOK_ZOMBIE) {
@@ -48,6 +48,8 @@ static bool look(struct proc *p, int64_t now)
 		return true;
 	}
 	notice_exec(p, now, &st);
+	int64_t rss_before = im->last.rss_bytes;
+	bool known = im->samples > 0;
 	bool changed = im->samples == 0 || st.rss * g.page_size != im->last.rss_bytes ||
 		       (im->last.anon_bytes >= 0 && (st.rss - st.shared) * g.page_size != im->last.anon_bytes);
 	/* A spike between two looks leaves its mark in VmHWM, which can be read as well a few looks later. */
@@ -59,6 +61,8 @@ static bool look(struct proc *p, int64_t now)
 		if (im->samples >= 2)
 			image_announce(p);
 	}
+	if (known)
+		sharing_follow(p, im->last.rss_bytes - rss_before);
 	return changed;
 }
 
@@ -146,7 +150,7 @@ void sampler_tick(int64_t now)
 
 void sampler_flush(int64_t now)
 {
-	tree_flush();
+	tree_write();
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();
 	g.stats.period_ns = g.period_ns;
@@ -180,7 +184,7 @@ int32_t sampler_finish(int64_t now)
 			left_alive++;
 		}
 	}
-	tree_finish();
+	epoch_close();
 	sampler_flush(now);
 	return left_alive;
 }

@@ -101,7 +101,7 @@ static void first_instant(struct proc *p, int64_t now)
 {
 	struct statm st;
 
-	if (look_statm(p, now, &st) != LOOK_OK)
+	if (look_statm(p, &st) != LOOK_OK)
 		return;
 	int64_t rss = st.rss * g.page_size, file = st.shared * g.page_size;
 	struct status as_status = {.rss = rss, .anon = rss - file, .file = file, .shmem = 0, .hwm = -1, .vm_peak = -1,

@@ -1,0 +1,135 @@
+/* The upper bound of the tree peak.
+ *
+ * No look can tell how high a process went between two looks; its mark can, as soon as it is read: until then it has
+ * never been higher. So time is cut into epochs, each ending when the marks of all that live have been read; whatever
+ * the tree held at one instant of an epoch is no more than the sum of those marks, and of the marks of what ended in it
+ * (which are not known: they are counted, and the reader bounds each). See struct hw_tree_upper. */
+#include "monitor.h"
+
+#define ROWS 96 /* 0 to 63 unknown images exactly, then powers of two */
+
+/* What ended in an epoch counts in the next one too: a mark that is read early in an epoch misses what its process
+ * does later in it, which the next epoch's reading shows, beside those that were alive then. */
+struct ended {
+	uint32_t unknown, images;
+	int64_t sum;
+};
+static struct hw_tree_upper rows[ROWS];
+static struct ended ended_now, ended_before;
+static uint32_t epoch_unseen;
+
+/* What the kernel's batched counters can hide in one image. Since Linux 6.2 (commit f1a7941243c1) each of the three
+ * RSS counters may hold back batch - 1 pages on each CPU, batch = max(32, 2 x CPUs) (lib/percpu_counter.c); before,
+ * each thread up to 64 pages (mm/memory.c, TASK_RSS_EVENTS_THRESH). */
+int64_t counter_error_bytes(int64_t threads)
+{
+	int64_t batch = 2 * g.cpus > 32 ? 2 * g.cpus : 32;
+
+	if (g.batched_per_cpu)
+		return 3 * g.cpus * (batch - 1) * g.page_size;
+	return 64 * (threads > 0 ? threads : 1) * g.page_size;
+}
+
+static uint32_t row_of(uint32_t unknown, uint32_t *rounded)
+{
+	uint32_t row = 64, top = 128;
+
+	*rounded = unknown;
+	if (unknown < 64)
+		return unknown;
+	while (top < unknown && row < ROWS - 1) {
+		top *= 2;
+		row++;
+	}
+	*rounded = top;
+	return row;
+}
+
+/* Could a pid that came and went be a child of ours? Then somebody of the tree has waited for it, which shows in
+ * the faults of his waited-for children (field 11 of /proc/PID/stat) - unless he ignores SIGCHLD, or is gone too. */
+static bool unseen_can_be_ours(void)
+{
+	bool ours = g.stats.uncounted || ended_now.unknown > 0;
+
+	for (uint32_t i = 0; i < procs_slots; i++) {
+		struct proc *p = &procs[i];
+		struct stat_line stat;
+
+		if (!p->in_use || p->image_over)
+			continue;
+		if (!read_stat(p->pid, &stat)) {
+			ours = true;
+			continue;
+		}
+		if (stat.child_minor_faults != p->child_minor_faults)
+			ours = true;
+		p->child_minor_faults = stat.child_minor_faults;
+	}
+	return ours;
+}
+
+void epoch_close(void)
+{
+	uint32_t rounded;
+
+	if (epoch_unseen > 0 && unseen_can_be_ours()) {
+		g.stats.unseen += epoch_unseen;
+		ended_now.unknown += epoch_unseen;
+	}
+	struct ended all = {ended_now.unknown + ended_before.unknown, ended_now.images + ended_before.images,
+			    ended_now.sum + ended_before.sum};
+
+	for (uint32_t i = 0; i < procs_slots; i++) {
+		if (!tree_counts(&procs[i]))
+			continue;
+		all.sum += procs[i].image.hwm;
+		all.images++;
+	}
+	struct hw_tree_upper *row = &rows[row_of(all.unknown, &rounded)];
+	int64_t error = counter_error_bytes(1);
+
+	if (row->images == 0 || all.sum + error * all.images > row->sum_bytes + error * row->images)
+		*row = (struct hw_tree_upper){rounded, all.images, all.sum};
+	g.epoch++;
+	ended_before = ended_now;
+	ended_now = (struct ended){0};
+	epoch_unseen = 0;
+}
+
+bool epoch_complete(void)
+{
+	for (uint32_t i = 0; i < procs_slots; i++)
+		if (procs[i].in_use && !procs[i].image_over && procs[i].status_epoch != g.epoch &&
+		    !(procs[i].image.flags & HW_IMAGE_SAME_MAP))
+			return false;
+	return true;
+}
+
+void tree_unseen(uint32_t count)
+{
+	epoch_unseen += count;
+}
+
+void tree_image_ended(const struct image *im, bool mark_known)
+{
+	if (im->flags & HW_IMAGE_SAME_MAP)
+		return;
+	if (mark_known && im->hwm >= 0) {
+		ended_now.sum += im->hwm;
+		ended_now.images++;
+	} else {
+		ended_now.unknown++;
+	}
+}
+
+void epochs_write(void)
+{
+	struct hw_tree_upper out[ROWS];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ROWS; i++)
+		if (rows[i].images > 0 || rows[i].unknown > 0)
+			out[n++] = rows[i];
+	if (n > 0)
+		stream_event(HW_TREE_UPPER, 0, out, n * sizeof(*out));
+}

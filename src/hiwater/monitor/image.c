@@ -1,0 +1,164 @@
+/* Program images: what was seen of each, its names, its beginning and its end in the stream. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "monitor.h"
+
+static int64_t in_pages(int64_t bytes)
+{
+	return bytes < 0 ? HW_NO_PAGES : bytes / g.page_size;
+}
+
+/* Takes a reading into the image's maxima, and writes a row if it differs from the last one. */
+static void image_take(struct proc *p, int64_t now, const struct hw_rss *rss, int64_t hwm, int64_t swap)
+{
+	struct image *im = &p->image;
+
+	im->last = *rss;
+	im->samples++;
+	if (swap >= 0)
+		im->swap = swap;
+	if (rss->rss_bytes > im->max_rss) {
+		im->max_rss = rss->rss_bytes;
+		im->at_max = *rss;
+		im->at_max_ns = now;
+	}
+	/* VmHWM is read from counters that are only nearly right, and can fall: keep our own maximum. */
+	if (hwm > im->hwm)
+		im->hwm = hwm;
+	if (rss->rss_bytes > im->hwm)
+		im->hwm = rss->rss_bytes;
+	if (im->swap > im->max_swap)
+		im->max_swap = im->swap;
+
+	uint32_t row[5] = {(uint32_t)in_pages(rss->rss_bytes), (uint32_t)in_pages(rss->anon_bytes),
+			   (uint32_t)in_pages(rss->shmem_bytes), (uint32_t)in_pages(im->swap),
+			   (uint32_t)in_pages(im->hwm)};
+	if (memcmp(row, im->written, sizeof(row)) != 0) {
+		memcpy(im->written, row, sizeof(row));
+		stream_sample(now, im->id, row);
+	}
+}
+
+void image_note(struct proc *p, int64_t now, const struct status *st)
+{
+	struct hw_rss rss = {st->rss, st->anon, st->file, st->shmem};
+	struct image *im = &p->image;
+
+	if (st->rss < 0)
+		return;
+	if (st->vm_peak > im->vm_peak)
+		im->vm_peak = st->vm_peak;
+	if (st->threads > im->threads)
+		im->threads = st->threads;
+	im->last_read_ns = now;
+	p->ignores_sigchld = st->ignores_sigchld;
+	if (st->ignores_sigchld)
+		g.stats.uncounted = 1;
+	image_take(p, now, &rss, st->hwm, st->swap);
+}
+
+void image_begin(struct proc *p, int64_t now, uint16_t flags)
+{
+	p->image = (struct image){.id = next_image_id(), .flags = flags, .t_ns = now, .at_max_ns = now, .last_read_ns = now,
+				  .start = {-1, -1, -1, -1}, .last = {-1, -1, -1, -1}, .at_max = {-1, -1, -1, -1}, .hwm = -1,
+				  .max_rss = -1, .vm_peak = -1, .max_swap = -1, .swap = -1, .file_share = -1, .pss_shmem = -1};
+	memset(p->image.written, 0xff, sizeof(p->image.written));
+	p->due_tick = 0;
+}
+
+/* Reads the names of the image, and writes HW_IMAGE_START. Without the right to read exe, the name must do. */
+void image_announce(struct proc *p)
+{
+	static char cmdline[HW_CMDLINE_MAX + 1];
+	char path[48], exe[512];
+	struct image *im = &p->image;
+	struct hw_image_start start = {.t_ns = im->t_ns, .image = im->id, .proc = p->id, .start = im->start};
+	ssize_t exe_len, len;
+
+	if (im->announced)
+		return;
+	im->announced = true;
+	proc_announce(p, HW_SEEN_SAMPLED);
+	if (g.trace && (im->flags & HW_IMAGE_FORKED)) {
+		exe_len = len = 0; /* the parent's, until execve */
+	} else {
+		snprintf(path, sizeof(path), "/proc/%d/exe", p->tid);
+		exe_len = readlink(path, exe, sizeof(exe));
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", p->tid);
+		len = read_file(path, cmdline, sizeof(cmdline));
+	}
+	if (len > HW_CMDLINE_MAX) {
+		len = HW_CMDLINE_MAX;
+		im->flags |= HW_IMAGE_CLIPPED;
+	}
+	start.comm_len = (uint16_t)p->comm_len;
+	start.exe_len = (uint16_t)(exe_len > 0 ? exe_len : 0);
+	start.cmdline_len = (uint32_t)(len > 0 ? len : 0);
+
+	static char names[64 + 512 + HW_CMDLINE_MAX];
+	memcpy(names, p->comm, p->comm_len);
+	memcpy(names + p->comm_len, exe, start.exe_len);
+	stream_record(HW_IMAGE_START, im->flags, &start, sizeof(start), names, p->comm_len + start.exe_len,
+		      start.cmdline_len, cmdline);
+}
+
+void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss)
+{
+	struct image *im = &p->image;
+	struct hw_image_end end = {.t_ns = now, .image = im->id, .samples = im->samples, .last = im->last,
+				   .hwm_bytes = im->hwm, .max_rss_bytes = im->max_rss, .vm_peak_bytes = im->vm_peak,
+				   .folded_maxrss_bytes = folded_maxrss, .at_max = im->at_max,
+				   .at_max_ns = im->at_max_ns, .max_swap_bytes = im->max_swap,
+				   .last_read_ns = im->last_read_ns, .max_threads = im->threads};
+
+	image_announce(p);
+	stream_event(HW_IMAGE_END, how, &end, sizeof(end));
+}
+
+void proc_announce(struct proc *p, uint16_t seen)
+{
+	struct hw_proc_start start = {p->t_ns, p->id, p->parent, p->pid, p->ppid};
+
+	if (p->announced)
+		return;
+	p->announced = true;
+	stream_event(HW_PROC_START, seen, &start, sizeof(start));
+}
+
+void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru)
+{
+	struct hw_proc_end end = {.t_ns = now, .proc = p->id, .status = status, .maxrss_bytes = -1, .user_ns = -1,
+				  .system_ns = -1, .minor_faults = -1, .major_faults = -1};
+
+	if (ru) {
+		end.maxrss_bytes = (int64_t)ru->ru_maxrss * 1024;
+		end.user_ns = ru->ru_utime.tv_sec * NS_PER_S + ru->ru_utime.tv_usec * 1000;
+		end.system_ns = ru->ru_stime.tv_sec * NS_PER_S + ru->ru_stime.tv_usec * 1000;
+		end.minor_faults = ru->ru_minflt;
+		end.major_faults = ru->ru_majflt;
+	}
+	if (p->uncounted)
+		flags |= HW_PROC_MAY_BE_UNCOUNTED;
+	stream_event(HW_PROC_END, flags, &end, sizeof(end));
+}
+
+/* The process is gone: closes its image and its record, and forgets it. */
+void proc_end(struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru)
+{
+	image_over(p, now);
+	proc_write_end(p, now, flags, status, ru);
+	proc_remove(p);
+}
+
+/* The process has no memory any more, whether or not its parent has waited for it. */
+void image_over(struct proc *p, int64_t now)
+{
+	if (p->image_over)
+		return;
+	p->image_over = true;
+	image_end(p, now, p->exit_read ? HW_ENDED_EXIT_STOP : HW_ENDED_VANISHED, -1);
+	tree_proc_left(p);
+	tree_image_ended(&p->image, p->exit_read);
+}
