@@ -1,0 +1,80 @@
+"""hiwater: the true peak memory of commands on Linux.
+
+    recording = hiwater.run(["make", "-j8"])
+    print(recording.peak_rss.bytes, recording.peak_rss.low, recording.peak_rss.high)
+
+Names are loaded when they are first used: ``import hiwater`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from hiwater._version import __version__
+
+if TYPE_CHECKING:
+    from hiwater.analysis.reading import Method, Reading
+    from hiwater.errors import (
+        BinaryNotFoundError,
+        CommandFailedError,
+        CommandNotExecutableError,
+        CommandNotFoundError,
+        HiwaterError,
+        MisuseError,
+        MonitorError,
+        NewerRecordingError,
+        NotARecordingError,
+        OutputError,
+        OutputExistsError,
+        RecordingError,
+    )
+    from hiwater.execute import run, run_async
+    from hiwater.launch import Mode
+    from hiwater.recording.model import Recording
+    from hiwater.recording.reader import load
+
+_HOMES = {
+    "Method": "hiwater.analysis.reading",
+    "Mode": "hiwater.launch",
+    "Reading": "hiwater.analysis.reading",
+    "Recording": "hiwater.recording.model",
+    "load": "hiwater.recording.reader",
+    "run": "hiwater.execute",
+    "run_async": "hiwater.execute",
+}
+
+__all__ = [
+    "BinaryNotFoundError",
+    "CommandFailedError",
+    "CommandNotExecutableError",
+    "CommandNotFoundError",
+    "HiwaterError",
+    "Method",
+    "MisuseError",
+    "Mode",
+    "MonitorError",
+    "NewerRecordingError",
+    "NotARecordingError",
+    "OutputError",
+    "OutputExistsError",
+    "Reading",
+    "Recording",
+    "RecordingError",
+    "__version__",
+    "load",
+    "run",
+    "run_async",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES.get(name, "hiwater.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""``python -m hiwater``."""
+
+import sys
+
+from hiwater.cli import main
+
+sys.exit(main())

@@ -1,0 +1,289 @@
+"""The peak RSS of the command: the largest high-water mark among its program images, and what bounds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from hiwater.analysis.precision import counter_error_bytes
+from hiwater.analysis.reading import UNKNOWN, Method, Reading
+from hiwater.recording.model import UNKNOWN_RSS, Image, ImageEnd, Process, Recording
+from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags
+
+GROWTH_BYTES_PER_MS = 32 << 20
+"""The fastest that one process is assumed to grow after it was last read: 32 GiB a second, several times what the
+page faults of one machine can deliver. Used only where nothing else bounds a process."""
+
+_OWN_RUSAGE = ProcessEndFlags.REAPED | ProcessEndFlags.TRACED_WAIT
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a recording says about peaks, gathered once."""
+
+    recording: Recording
+
+    @cached_property
+    def ends(self) -> dict[int, ImageEnd]:
+        """Per image the last that is known of it; where a recording was cut before that, what its samples say."""
+        ends = {image.number: image.end for image in self.recording.images if image.end is not None}
+        if len(ends) < len(self.recording.images):
+            largest = self.recording.timeline.largest_pages()
+            for image in self.recording.images:
+                if image.end is None:
+                    ends[image.number] = self._end_of_samples(image, *largest.get(image.number, (None, None)))
+        return ends
+
+    def _end_of_samples(self, image: Image, rss_pages: int | None, hwm_pages: int | None) -> ImageEnd:
+        def size(pages: int | None) -> int | None:
+            return None if pages is None else pages * self.recording.page_size
+
+        hwm, rss = size(hwm_pages), size(rss_pages)
+        exact = rss if self.recording.facts.statm_exact else None
+        return ImageEnd(
+            image.start_ns, ImageEndedBy.ALIVE, 0, UNKNOWN_RSS, _largest(hwm, rss), exact, None, None,
+            replace(UNKNOWN_RSS, rss_bytes=rss), None, None, None, None,
+        )  # fmt: skip
+
+    @cached_property
+    def error(self) -> int | None:
+        """What one mark of the kernel can be off, for the image with the most threads."""
+        threads = [end.max_threads for end in self.ends.values() if end.max_threads is not None]
+        return self._error(max(threads, default=1))
+
+    def error_of(self, image: ImageEnd) -> int | None:
+        """What this image's mark can be off."""
+        return self._error(image.max_threads or 1)
+
+    def _error(self, threads: int) -> int | None:
+        facts = self.recording.facts
+        return counter_error_bytes(facts.kernel, facts.cpus, self.recording.page_size, threads)
+
+    @cached_property
+    def maxrss(self) -> int | None:
+        """ru_maxrss over all that the monitor waited for."""
+        told = [p.end.maxrss_bytes for p in self.recording.observed_processes if p.end is not None]
+        return _largest(self.recording.end.tree_maxrss_bytes if self.recording.end else None, *told)
+
+    @property
+    def floor(self) -> int:
+        """What ru_maxrss starts from; an unknown floor is taken for none, which can only widen the bounds."""
+        stats = self.recording.stats
+        return (stats.floor_bytes if stats else None) or 0
+
+    @cached_property
+    def every_end_known(self) -> bool:
+        """Every image was read at its last instant, or bounded by the kernel when it was replaced (trace mode)."""
+        recording = self.recording
+        return (
+            recording.facts.mode == "trace"
+            and recording.complete
+            and bool(recording.images)
+            and all(
+                (end.how is ImageEndedBy.EXIT_STOP and end.hwm_bytes is not None)
+                or (end.how is ImageEndedBy.EXEC and end.folded_maxrss_bytes is not None)
+                for end in self.ends.values()
+            )
+        )
+
+
+def _largest(*values: int | None) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def mark(end: ImageEnd) -> int | None:
+    """The largest that was read of one image."""
+    return _largest(end.hwm_bytes, end.max_rss_bytes)
+
+
+def peak_rss(evidence: Evidence) -> Reading:
+    """The largest high-water mark among the images of the command."""
+    end = evidence.recording.end
+    if end is not None and end.ended_by is EndedByCode.NOT_STARTED:
+        return UNKNOWN
+    low, high = _lower(evidence), _upper(evidence)
+    best = max(_candidates(evidence), default=None)
+    if best is None:
+        return Reading(None, low, high, None)
+    size, _, method = best
+    # The bounds come from several sources; where one of them is tighter than the best single figure, it wins.
+    size = max(size, low)
+    return Reading(size if high is None else min(size, high), low, high, method)
+
+
+def _candidates(evidence: Evidence) -> list[tuple[int, int, Method]]:
+    """(bytes, precedence of its method among equals, method)."""
+    found: list[tuple[int | None, int, Method]] = []
+    for image in evidence.ends.values():
+        at_exit = image.how is ImageEndedBy.EXIT_STOP
+        found += [
+            (image.max_rss_bytes, 4, Method.RSS_SAMPLED),
+            (image.hwm_bytes, 3 if at_exit else 2, Method.VMHWM_AT_EXIT if at_exit else Method.VMHWM_SAMPLED),
+            # Up to the monitor's own size it tells of the monitor, as ru_maxrss does.
+            (_above(image.folded_maxrss_bytes, evidence.floor), 0, Method.EXEC_FOLDED),
+        ]
+    known = [(size, precedence, method) for size, precedence, method in found if size is not None]
+    maxrss = evidence.maxrss
+    if maxrss is not None and (maxrss > evidence.floor or not (known and evidence.every_end_known)):
+        known.append((maxrss, 1, Method.WAIT4))
+    return known
+
+
+def _above(size: int | None, floor: int) -> int | None:
+    return size if size is not None and size > floor else None
+
+
+def _lower(evidence: Evidence) -> int:
+    low = 0
+    exact = evidence.recording.facts.statm_exact
+    for image in evidence.ends.values():
+        error = evidence.error_of(image)
+        if image.max_rss_bytes is not None and exact:
+            low = max(low, image.max_rss_bytes)
+        if error is None:
+            continue
+        low = max(low, (mark(image) or 0) - error)
+        low = max(low, _beyond_floor(image.folded_maxrss_bytes, evidence) or 0)
+    return max(low, _beyond_floor(evidence.maxrss, evidence) or 0)
+
+
+def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
+    """What a ru_maxrss proves: nothing as long as it may be the monitor's own, as it was when it forked."""
+    if maxrss is None or evidence.error is None:
+        return None
+    proven = maxrss - evidence.error
+    return proven if proven > evidence.floor + evidence.error else None
+
+
+def _upper(evidence: Evidence) -> int | None:
+    bounds = [bound for bound in (_upper_by_wait(evidence), _upper_by_trace(evidence)) if bound is not None]
+    return min(bounds, default=None)
+
+
+def _upper_by_trace(evidence: Evidence) -> int | None:
+    if not evidence.every_end_known:
+        return None
+    bounds = []
+    for image in evidence.ends.values():
+        error = evidence.error_of(image)
+        if error is None:
+            return None
+        if image.how is ImageEndedBy.EXIT_STOP:
+            size = (mark(image) or 0) + error
+            # A page that is resident lies in the address space, whose high-water mark is exact.
+            bounds.append(size if image.vm_peak_bytes is None else min(size, image.vm_peak_bytes))
+        else:
+            bounds.append((image.folded_maxrss_bytes or 0) + error)
+    return max(bounds)
+
+
+def _upper_by_wait(evidence: Evidence) -> int | None:
+    recording = evidence.recording
+    if not recording.complete or evidence.maxrss is None or evidence.error is None or recording.stats is None:
+        return None
+    bounds = [evidence.maxrss + evidence.error]
+    uncounted = _uncounted(recording)
+    for image in recording.images:
+        end = evidence.ends[image.number]
+        error = evidence.error_of(end) or 0
+        if end.how is ImageEndedBy.ALIVE:
+            bounds.append((mark(end) or 0) + error)
+        elif image.process in uncounted and end.how is not ImageEndedBy.EXIT_STOP:
+            since_ns = end.t_ns - (image.start_ns if end.last_read_ns is None else end.last_read_ns)
+            bounds.append(_growth(mark(end), error, since_ns, recording))
+    lost = recording.stats.uncounted != 0 or recording.end is None or recording.end.left_alive > 0
+    if lost and recording.stats.unseen != 0 and recording.facts.mode != "trace":
+        # None was looked at, so none lived longer than the longest time between two looks.
+        bounds.append(_growth(None, evidence.error, recording.stats.longest_gap_ns or 0, recording))
+    return max(bounds)
+
+
+def _growth(mark_bytes: int | None, error: int, since_ns: int, recording: Recording) -> int:
+    size = (mark_bytes or 0) + error + (max(0, since_ns) * GROWTH_BYTES_PER_MS) // 1_000_000
+    total = recording.facts.mem_total_bytes
+    return size if total is None else min(size, max(total, (mark_bytes or 0) + error))
+
+
+def _uncounted(recording: Recording) -> set[int]:
+    """Processes whose peak need not be in any rusage the monitor was given: nobody waited for them, or whoever did
+    still ran when the recording ended."""
+    parents = {process.number: process.parent for process in recording.observed_processes}
+    ended = {p.number for p in recording.observed_processes if p.end is not None and p.end.flags & _OWN_RUSAGE}
+    ended_at_all = {p.number for p in recording.observed_processes if p.end is not None}
+    alive = {
+        image.process
+        for image in recording.images
+        if image.end is None or image.end.how is ImageEndedBy.ALIVE or image.process not in ended_at_all
+    }
+    return {
+        process.number
+        for process in recording.observed_processes
+        if process.number not in ended
+        and (
+            (process.end is not None and bool(process.end.flags & ProcessEndFlags.MAY_BE_UNCOUNTED))
+            or _has_ancestor(process.number, alive, parents)
+        )
+    }
+
+
+def _has_ancestor(number: int, wanted: set[int], parents: dict[int, int | None]) -> bool:
+    at = parents.get(number)
+    for _ in parents:  # no more steps than processes: a damaged file may hold a circle
+        if at is None:
+            return False
+        if at in wanted:
+            return True
+        at = parents.get(at)
+    return False
+
+
+def peak_image(evidence: Evidence, peak: Reading) -> Image | None:
+    """The image that peaked; ``None`` if it cannot be told which one it was."""
+    recording = evidence.recording
+    if peak.bytes is None or not recording.images:
+        return None
+
+    def largest(images: list[Image]) -> Image:
+        return max(images, key=lambda image: (mark(evidence.ends[image.number]) or -1, image.number))
+
+    best = largest(list(recording.images))
+    if _alone(recording):
+        return best
+    known = mark(evidence.ends[best.number])
+    tolerance = (evidence.error or 0) + peak.bytes // 100
+    if known is not None and known >= peak.bytes - tolerance:
+        return best
+    process = _told_by_wait(recording, peak.bytes - tolerance)
+    return largest(list(process.images)) if process is not None and process.images else None
+
+
+def _alone(recording: Recording) -> bool:
+    """Whether the command is one process, with certainty."""
+    if len(recording.observed_processes) != 1:
+        return False
+    if recording.facts.mode == "trace":
+        return True
+    # Only a look can tell that there was nobody else; the kernel's count of children it handed out says the same.
+    return recording.stats is not None and recording.stats.unseen == 0
+
+
+def _told_by_wait(recording: Recording, at_least: int) -> Process | None:
+    """A process without children whose own ru_maxrss is the peak."""
+    if recording.facts.mode != "trace" and (recording.stats is None or recording.stats.unseen != 0):
+        return None
+    parents = {process.parent for process in recording.observed_processes}
+    told = [
+        (process.end.maxrss_bytes, process)
+        for process in recording.observed_processes
+        if process.number not in parents
+        and process.end is not None
+        and process.end.flags & _OWN_RUSAGE
+        and process.end.maxrss_bytes is not None
+        and process.end.maxrss_bytes >= at_least
+    ]
+    return max(told, key=lambda pair: pair[0])[1] if told else None
+
+
+def is_guess(image: Image) -> bool:
+    """Whether the image's names are only those of the command that was asked for."""
+    return bool(image.flags & ImageFlags.GUESSED)

@@ -1,0 +1,186 @@
+"""Everything the views show, worked out once from a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hiwater.analysis.inherited import Inherited, inherited
+from hiwater.analysis.peak import Evidence, is_guess, mark, peak_image, peak_rss
+from hiwater.analysis.reading import Method, Reading
+from hiwater.analysis.tree import Tree, tree_peak
+from hiwater.recording.model import UNKNOWN_RSS, Image, Process, Recording, Rss, Warning_
+from hiwater.recording.wire import EndedByCode, ImageEndedBy
+
+ENDED_BY = {
+    EndedByCode.EXIT: "exit",
+    EndedByCode.SIGNAL: "signal",
+    EndedByCode.OOM: "oom",
+    EndedByCode.TIMEOUT: "timeout",
+    EndedByCode.NOT_STARTED: "not_started",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PeakProcess:
+    """Which process peaked."""
+
+    pid: int
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSummary:
+    """One program image, for reports."""
+
+    exe: str | None
+    command: tuple[str, ...]
+    start_seconds: float
+    end_seconds: float | None
+    peak_rss_bytes: int | None
+    peak_rss_method: Method | None
+    start: Rss | None
+    """At its first instant; ``None`` unless that was seen (trace mode)."""
+    exit: Rss | None
+    """At its last instant; ``None`` unless that was seen (trace mode)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSummary:
+    """One process, for reports."""
+
+    pid: int
+    ppid: int
+    images: tuple[ImageSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What watching took."""
+
+    period_seconds: float | None
+    """As it came to: the wall time divided by the number of looks."""
+    count: int | None
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of one execution; the names are those of the JSON."""
+
+    command: tuple[str, ...]
+    started_at: float
+    """Seconds since 1970."""
+    wall_seconds: float | None
+    user_seconds: float | None
+    system_seconds: float | None
+    exit_code: int | None
+    term_signal: int | None
+    ended_by: str | None
+    peak_rss: Reading
+    peak_process: PeakProcess | None
+    peak_split: Rss
+    """Where the largest RSS of the process that peaked was read."""
+    peak_swap_bytes: int | None
+    """Largest VmSwap of the process that peaked; not necessarily at the same instant."""
+    tree: Tree
+    processes_alive_max: int | None
+    inherited: Inherited
+    command_image: ImageSummary | None
+    """The last image of the command itself."""
+    processes: tuple[ProcessSummary, ...]
+    sampling: Sampling
+    warnings: tuple[Warning_, ...]
+
+
+def summarize(recording: Recording) -> Summary:
+    """Pure: the same recording gives the same summary, on any machine."""
+    evidence = Evidence(recording)
+    peak = peak_rss(evidence)
+    image = peak_image(evidence, peak)
+    end, stats = recording.end, recording.stats
+    status = end.status if end is not None else None
+    started = end is not None and end.ended_by is not EndedByCode.NOT_STARTED and status is not None
+    signal = status & 0x7F if started and status is not None else None
+    processes = tuple(_process(process, evidence) for process in recording.observed_processes)
+    peak_end = evidence.ends[image.number] if image is not None else None
+    return Summary(
+        command=recording.arguments,
+        started_at=recording.started_realtime_ns / 1e9,
+        wall_seconds=end.command_ns / 1e9 if end is not None else None,
+        user_seconds=_seconds(end.user_ns if end is not None else None),
+        system_seconds=_seconds(end.system_ns if end is not None else None),
+        exit_code=(status >> 8) & 0xFF if started and status is not None and signal == 0 else None,
+        term_signal=signal or None,
+        ended_by=ENDED_BY.get(end.ended_by) if end is not None and end.ended_by is not None else None,
+        peak_rss=peak,
+        peak_process=_peak_process(recording, image) if image is not None else None,
+        peak_split=peak_end.at_max if peak_end is not None else UNKNOWN_RSS,
+        peak_swap_bytes=peak_end.max_swap_bytes if peak_end is not None else None,
+        tree=tree_peak(evidence, peak),
+        processes_alive_max=stats.max_alive if stats is not None else None,
+        inherited=inherited(recording, peak),
+        command_image=processes[0].images[-1] if processes and processes[0].images else None,
+        processes=processes,
+        sampling=_sampling(recording),
+        warnings=recording.told_warnings + tuple(_own_warnings(evidence, peak, image)),
+    )
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9
+
+
+def _peak_process(recording: Recording, image: Image) -> PeakProcess:
+    process = next(p for p in recording.observed_processes if p.number == image.process)
+    return PeakProcess(process.pid, image.name, image.arguments)
+
+
+def _process(process: Process, evidence: Evidence) -> ProcessSummary:
+    return ProcessSummary(process.pid, process.ppid, tuple(_image(image, evidence) for image in process.images))
+
+
+def _image(image: Image, evidence: Evidence) -> ImageSummary:
+    end = evidence.ends[image.number]
+    size = mark(end)
+    at_exit = end.how is ImageEndedBy.EXIT_STOP
+    method = None
+    if size is not None:
+        method = Method.VMHWM_AT_EXIT if at_exit else Method.VMHWM_SAMPLED
+        if size == end.max_rss_bytes:
+            method = Method.RSS_SAMPLED
+    return ImageSummary(
+        exe=image.exe or None,
+        command=image.arguments,
+        start_seconds=image.start_ns / 1e9,
+        end_seconds=end.t_ns / 1e9 if image.end is not None and end.how is not ImageEndedBy.ALIVE else None,
+        peak_rss_bytes=size,
+        peak_rss_method=method,
+        start=image.start if image.start.rss_bytes is not None and image.flags & 1 else None,
+        exit=end.last if at_exit and end.last.rss_bytes is not None else None,
+    )
+
+
+def _sampling(recording: Recording) -> Sampling:
+    stats = recording.stats
+    if stats is None:
+        return Sampling(_seconds(recording.facts.period_ns), None, None)
+    period = stats.t_ns / stats.ticks / 1e9 if stats.ticks else None
+    return Sampling(period, stats.ticks, _seconds(stats.cpu_ns))
+
+
+def _own_warnings(evidence: Evidence, peak: Reading, image: Image | None) -> list[Warning_]:
+    recording = evidence.recording
+    found = []
+    if recording.cut is not None:
+        found.append(Warning_("recording-cut", f"the recording is incomplete: {recording.cut.reason}"))
+    if peak.bytes is not None and image is None and recording.complete:
+        found.append(
+            Warning_(
+                "peak-unattributed",
+                "the process that peaked was too short-lived to be seen; --trace sees every process",
+            )
+        )
+    if image is not None and is_guess(image) and len(recording.arguments) > 1 and evidence.ends[image.number].samples:
+        found.append(Warning_("names-guessed", "the program could not be read; its name is the command's"))
+    return found

@@ -1,0 +1,72 @@
+"""What the library raises. Only the command line prints these and turns them into exit codes.
+
+Each message says what was done or what the machine lacks, and ends with what mends it where something does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hiwater.recording.model import Recording
+
+
+class HiwaterError(Exception):
+    """The base of everything that hiwater raises on purpose."""
+
+
+class MisuseError(HiwaterError, ValueError):
+    """The call itself is wrong: an empty command, a size without a unit, options that exclude each other."""
+
+
+class BinaryNotFoundError(HiwaterError):
+    """One of hiwater's own C programs is not where it belongs."""
+
+
+class OutputExistsError(HiwaterError, FileExistsError):
+    """A file to be written is there already."""
+
+
+class OutputError(HiwaterError, OSError):
+    """A file cannot be written."""
+
+
+class RecordingError(HiwaterError):
+    """A file cannot be used as a recording; ``path`` names it where it is known."""
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.message = message
+        self.path = path
+
+
+class NotARecordingError(RecordingError):
+    """The file is no recording at all, or its header is damaged."""
+
+
+class NewerRecordingError(RecordingError):
+    """The file was written by a newer hiwater, in a version that this one does not know."""
+
+
+class CommandNotFoundError(HiwaterError, FileNotFoundError):
+    """There is no such command."""
+
+
+class CommandNotExecutableError(HiwaterError, PermissionError):
+    """The command is there but cannot be executed."""
+
+
+class CommandFailedError(HiwaterError):
+    """The command ended unsuccessfully and ``check=True`` asked to hear of it. ``recording`` holds what was measured."""
+
+    def __init__(self, message: str, recording: Recording) -> None:
+        super().__init__(message)
+        self.recording = recording
+
+
+class MonitorError(HiwaterError):
+    """The monitor failed or was killed; ``recording`` holds what it had written, if that much can be read."""
+
+    def __init__(self, message: str, recording: Recording | None = None) -> None:
+        super().__init__(message)
+        self.recording = recording

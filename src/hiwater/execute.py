@@ -1,0 +1,285 @@
+"""Executes a command under the monitor and returns what was observed: ``hiwater.run`` and ``hiwater.run_async``.
+
+Thread-safe: no signal handler, working directory or environment of this process is touched. Python starts the monitor
+and the monitor forks the command, so nothing of Python's size is inherited by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import locale
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from types import TracebackType
+from typing import IO, Any
+
+from hiwater.binaries import find_monitor
+from hiwater.errors import CommandFailedError, MisuseError, MonitorError
+from hiwater.launch import MAX_NS, Mode, Options, judge, monitor_arguments
+from hiwater.output import OutputFile, read_all, scratch
+from hiwater.recording.model import Recording
+
+PATIENCE_SECONDS = 1.0
+"""How long an abandoned command may take to end by itself before it is killed."""
+
+Stream = int | IO[Any] | None
+
+
+def run(
+    command: Sequence[str | bytes],
+    *,
+    mode: Mode | str = Mode.QUIET,
+    timeout: float | None = None,
+    period: float | None = None,
+    linger: float | None = None,
+    output: str | PathLike[str] | None = None,
+    force: bool = False,
+    check: bool = False,
+    stdin: Stream = None,
+    input: str | bytes | None = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    capture_output: bool = False,
+    text: bool = False,
+    encoding: str | None = None,
+    errors: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | PathLike[str] | None = None,
+) -> Recording:
+    """Executes ``command`` and returns its recording.
+
+    ``stdin``, ``input``, ``stdout``, ``stderr``, ``capture_output``, ``text``, ``encoding``, ``errors``, ``env`` and
+    ``cwd`` are as for :func:`subprocess.run`. Captured output is in ``recording.stdout`` and ``.stderr``.
+
+    ``timeout``: seconds after which the whole tree is ended; the recording is returned all the same, and its
+    ``ended_by`` is ``"timeout"``. ``check``: raise :class:`CommandFailedError` unless the command exits with 0.
+    ``period`` (seconds between two looks), ``linger`` (seconds to wait for descendants that outlive the command).
+    ``output``: also keep the recording in this file; an existing one is refused unless ``force``.
+    """
+    session = _Session(command, _options(mode, timeout, period, linger), output, force)
+    pipes = _pipes(input, stdin, stdout, stderr, capture_output)
+    with session:
+        process = subprocess.Popen(
+            session.arguments,
+            pass_fds=(session.fd,),
+            env=env,
+            cwd=cwd,
+            stdin=pipes[0],
+            stdout=pipes[1],
+            stderr=pipes[2],
+        )
+        with process:
+            try:
+                out, err = process.communicate(_encoded(input, encoding, errors))
+            except BaseException:
+                _abandon(process)
+                raise
+        recording = session.recording(process.returncode)
+    return _finished(recording, out, err, text or bool(encoding or errors), encoding, errors, check)
+
+
+async def run_async(
+    command: Sequence[str | bytes],
+    *,
+    mode: Mode | str = Mode.QUIET,
+    timeout: float | None = None,
+    period: float | None = None,
+    linger: float | None = None,
+    output: str | PathLike[str] | None = None,
+    force: bool = False,
+    check: bool = False,
+    stdin: Stream = None,
+    input: str | bytes | None = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    capture_output: bool = False,
+    text: bool = False,
+    encoding: str | None = None,
+    errors: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | PathLike[str] | None = None,
+) -> Recording:
+    """:func:`run` for asyncio; a task that is cancelled ends the command."""
+    session = _Session(command, _options(mode, timeout, period, linger), output, force)
+    pipes = _pipes(input, stdin, stdout, stderr, capture_output)
+    with session:
+        process = await asyncio.create_subprocess_exec(
+            *session.arguments,
+            pass_fds=(session.fd,),
+            env=env,
+            cwd=cwd,
+            stdin=pipes[0],
+            stdout=pipes[1],
+            stderr=pipes[2],
+        )
+        try:
+            out, err = await process.communicate(_encoded(input, encoding, errors))
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()  # the monitor passes it on
+            try:
+                await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
+            except asyncio.TimeoutError:
+                await asyncio.to_thread(_kill_tree, process.pid)
+                await process.wait()
+            raise
+        recording = session.recording(process.returncode or 0)
+    return _finished(recording, out, err, text or bool(encoding or errors), encoding, errors, check)
+
+
+class _Session:
+    """The file that the monitor writes to, from before the start until the recording is read back."""
+
+    def __init__(
+        self, command: Sequence[str | bytes], options: Options, output: str | PathLike[str] | None, force: bool
+    ) -> None:
+        self.command = command
+        monitor = find_monitor()
+        monitor_arguments(monitor, 0, options, command)  # misuse is told before a file is made
+        self.file = OutputFile(output, force=force) if output is not None else None
+        direct = self.file is not None and self.file.direct
+        self.fd = self.file.fd if self.file is not None and not direct else scratch()
+        self.arguments = monitor_arguments(monitor, self.fd, options, command)
+        self.kept = False
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def recording(self, status: int) -> Recording:
+        """Reads it back; the file comes to its name as soon as the command was executed, whatever else went wrong."""
+        data = read_all(self.fd)
+        try:
+            recording = judge(data, status, self.command)
+        except MonitorError as error:
+            if error.recording is not None:
+                self._keep(data)
+            raise
+        self._keep(data)
+        return recording
+
+    def _keep(self, data: bytes) -> None:
+        self.kept = True
+        if self.file is None:
+            os.close(self.fd)
+        elif self.file.direct:
+            os.close(self.fd)
+            from hiwater.output import fill
+
+            fill(self.file, data)
+        else:
+            self.file.finish()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.kept:
+            return
+        if self.file is not None:
+            self.file.discard()
+        if self.file is None or self.file.direct:
+            os.close(self.fd)
+
+
+def _options(mode: Mode | str, timeout: float | None, period: float | None, linger: float | None) -> Options:
+    try:
+        wanted = Mode(mode)
+    except ValueError:
+        raise MisuseError(f"mode is {' or '.join(mode.value for mode in Mode)}, not {mode!r}") from None
+    return Options(wanted, _ns("period", period), _ns("timeout", timeout), _ns("linger", linger))
+
+
+def _ns(name: str, seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= MAX_NS / 1e9:
+        raise MisuseError(f"{name} is a number of seconds, not {seconds!r}")
+    # A time-out of 0 means "at once", as for subprocess; to the monitor 0 would mean "none".
+    return max(1, int(seconds * 1e9)) if name == "timeout" else int(seconds * 1e9)
+
+
+def _pipes(
+    given: str | bytes | None, stdin: Stream, stdout: Stream, stderr: Stream, capture: bool
+) -> tuple[Stream, Stream, Stream]:
+    if given is not None and stdin is not None:
+        raise MisuseError("stdin and input exclude each other")
+    if capture and (stdout is not None or stderr is not None):
+        raise MisuseError("capture_output excludes stdout and stderr")
+    pipe = subprocess.PIPE
+    return (pipe if given is not None else stdin), (pipe if capture else stdout), (pipe if capture else stderr)
+
+
+def _encoded(given: str | bytes | None, encoding: str | None, errors: str | None) -> bytes | None:
+    if not isinstance(given, str):
+        return given
+    return given.encode(encoding or locale.getpreferredencoding(False), errors or "strict")
+
+
+def _decoded(raw: bytes | None, encoding: str | None, errors: str | None) -> str | None:
+    if raw is None:
+        return None
+    return (
+        raw.decode(encoding or locale.getpreferredencoding(False), errors or "strict")
+        .replace("\r\n", "\n")
+        .replace("\r", "\n")
+    )
+
+
+def _finished(
+    recording: Recording,
+    out: bytes | None,
+    err: bytes | None,
+    text: bool,
+    encoding: str | None,
+    errors: str | None,
+    check: bool,
+) -> Recording:
+    if text:
+        recording = replace(recording, stdout=_decoded(out, encoding, errors), stderr=_decoded(err, encoding, errors))
+    else:
+        recording = replace(recording, stdout=out, stderr=err)
+    if check and (recording.exit_code != 0 or recording.ended_by != "exit"):
+        if recording.ended_by == "timeout":
+            how = "ran into its time-out"
+        elif recording.term_signal is not None:
+            how = f"was ended by signal {recording.term_signal}"
+        else:
+            how = f"exited with {recording.exit_code}"
+        raise CommandFailedError(f"{recording.command[0] if recording.command else 'the command'} {how}", recording)
+    return recording
+
+
+def _abandon(process: subprocess.Popen[bytes]) -> None:
+    """The caller no longer waits (Ctrl-C, an error in between): ends the command, by force if need be."""
+    process.terminate()  # the monitor passes it on
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill_tree(process.pid)
+        process.wait()
+
+
+def _kill_tree(monitor: int) -> None:
+    """Kills the descendants of the monitor, which then has nothing left to wait for and ends; itself if that fails."""
+    for _ in range(100):  # what is killed leaves its children to the monitor: they are found in the next round
+        pids = _children(monitor)
+        if not pids:
+            return
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(monitor, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    """None where the kernel was built without this file (CONFIG_PROC_CHILDREN)."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123
+        return [int(child) for child in file.read().split()]
+    return []

@@ -1,0 +1,115 @@
+"""How the monitor is called, and what to make of what it left: shared by the library and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from hiwater.errors import (
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    MisuseError,
+    MonitorError,
+    NotARecordingError,
+)
+
+if TYPE_CHECKING:
+    from hiwater.recording.model import Recording
+
+MAX_NS = (1 << 63) - 1
+MIN_PERIOD_NS = 100_000
+
+
+class Mode(str, Enum):
+    """How closely the command is watched."""
+
+    QUIET = "quiet"
+    """By looking from outside, without touching it."""
+    TRACE = "trace"
+    """With ptrace events of fork, exec and exit: nothing is missed. Where that is not allowed, QUIET takes over."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the monitor is asked for; ``None`` leaves it to its defaults."""
+
+    mode: Mode = Mode.QUIET
+    period_ns: int | None = None
+    """How often to look; stretched where looking so often would cost more than 2 % of a core."""
+    timeout_ns: int | None = None
+    """After it the whole tree is ended."""
+    linger_ns: int | None = None
+    """How long descendants that outlive the command are waited for."""
+    launcher_pid: int | None = None
+    """The process that the command would inherit from; the monitor's parent by default."""
+    signal_mask: frozenset[int] | None = None
+    """Signals that are blocked when the command starts; those that the monitor was started with by default."""
+
+
+def monitor_arguments(monitor: str, output_fd: int, options: Options, command: Sequence[str | bytes]) -> list[bytes]:
+    """The command line of the monitor."""
+    if options.period_ns is not None and options.period_ns < MIN_PERIOD_NS:
+        raise MisuseError("the period between two looks is at least 100us")
+    arguments = [os.fsencode(monitor), b"--output-fd", b"%d" % output_fd, b"--mode", options.mode.value.encode()]
+    for name, value in (
+        (b"--period-ns", options.period_ns),
+        (b"--timeout-ns", options.timeout_ns),
+        (b"--linger-ns", options.linger_ns),
+        (b"--launcher", options.launcher_pid),
+    ):
+        if value is not None:
+            if not 0 <= value <= MAX_NS:
+                raise MisuseError(f"{name.decode()}: {value} is out of range")
+            arguments += [name, b"%d" % value]
+    if options.signal_mask is not None:
+        arguments += [b"--sigmask", b"%x" % sum(1 << (number - 1) for number in options.signal_mask)]
+    return [*arguments, b"--", *check_command(command)]
+
+
+def check_command(command: Sequence[str | bytes]) -> list[bytes]:
+    """The arguments as the kernel takes them."""
+    if isinstance(command, (str, bytes)):
+        raise MisuseError('the command is a sequence of arguments, not one string: ["sh", "-c", "..."] runs a shell')
+    arguments = [os.fsencode(argument) for argument in command]
+    if not arguments or not arguments[0]:
+        raise MisuseError("there is no command to execute")
+    if any(b"\0" in argument for argument in arguments):
+        raise MisuseError("an argument holds a NUL byte, which no command can be given")
+    return arguments
+
+
+def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes]) -> Recording:
+    """The recording that the monitor left, or the reason why there is none.
+
+    ``monitor_status``: its exit status, negative if a signal killed it.
+    """
+    from hiwater.recording.reader import parse
+    from hiwater.recording.wire import EndedByCode
+
+    try:
+        recording = parse(data)
+    except NotARecordingError:
+        recording = None
+    if monitor_status < 0:
+        lives = ""
+        if recording is not None and recording.observed_processes:
+            pid = recording.observed_processes[0].pid
+            lives = f"; the command may still run unmeasured, as pid {pid}" if recording.end is None else ""
+        raise MonitorError(f"hiwater's monitor was killed by signal {-monitor_status}{lives}", recording)
+    if recording is None:
+        raise MonitorError(f"hiwater's monitor failed (exit status {monitor_status}) before it could record anything")
+    if recording.end is not None and recording.end.ended_by is EndedByCode.NOT_STARTED:
+        name = os.fsdecode(command[0])
+        number = recording.end.exec_errno
+        if monitor_status == 127:
+            raise CommandNotFoundError(number, "command not found", name)
+        raise CommandNotExecutableError(number, f"cannot be executed: {os.strerror(number)}", name)
+    if recording.end is None and recording.cut is not None and recording.cut.errno is None:
+        raise MonitorError(f"hiwater's monitor failed (exit status {monitor_status})", recording)
+    return recording

@@ -1,0 +1,1 @@
+"""The recording of one execution: its model, and the reader of its file. Import the modules; this one loads nothing."""

@@ -1,0 +1,136 @@
+"""The figures of a recording as attributes, under the names that the JSON has."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from hiwater.analysis.inherited import Inherited
+    from hiwater.analysis.reading import Reading
+    from hiwater.analysis.summary import PeakProcess, ProcessSummary, Sampling, Summary
+    from hiwater.recording.model import Recording, Warning_
+
+
+class Figures:
+    """Worked out on first use, so that loading many recordings costs no more than reading them."""
+
+    @cached_property
+    def summary(self) -> Summary:
+        """All figures at once."""
+        from hiwater.analysis.summary import summarize
+
+        return summarize(cast("Recording", self))
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command and its arguments."""
+        return self.summary.command
+
+    @property
+    def started_at(self) -> float:
+        """When it was started, in seconds since 1970."""
+        return self.summary.started_at
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """From just before the fork to the end of the command."""
+        return self.summary.wall_seconds
+
+    @property
+    def user_seconds(self) -> float | None:
+        """CPU time in user mode of the command and all descendants that were waited for."""
+        return self.summary.user_seconds
+
+    @property
+    def system_seconds(self) -> float | None:
+        """CPU time in the kernel, likewise."""
+        return self.summary.system_seconds
+
+    @property
+    def exit_code(self) -> int | None:
+        """``None`` if a signal ended the command."""
+        return self.summary.exit_code
+
+    @property
+    def term_signal(self) -> int | None:
+        """The signal that ended the command, if one did."""
+        return self.summary.term_signal
+
+    @property
+    def ended_by(self) -> str | None:
+        """exit, signal, oom, timeout or not_started; ``None`` if the recording was cut."""
+        return self.summary.ended_by
+
+    @property
+    def peak_rss(self) -> Reading:
+        """The largest high-water mark among the program images of the command."""
+        return self.summary.peak_rss
+
+    @property
+    def peak_process(self) -> PeakProcess | None:
+        """The process that peaked, if it can be told."""
+        return self.summary.peak_process
+
+    @property
+    def peak_anon_bytes(self) -> int | None:
+        """Anonymous part of the process that peaked, where its largest RSS was read."""
+        return self.summary.peak_split.anon_bytes
+
+    @property
+    def peak_file_bytes(self) -> int | None:
+        """File-backed part, likewise."""
+        return self.summary.peak_split.file_bytes
+
+    @property
+    def peak_shmem_bytes(self) -> int | None:
+        """Shared-memory part, likewise."""
+        return self.summary.peak_split.shmem_bytes
+
+    @property
+    def peak_swap_bytes(self) -> int | None:
+        """Largest VmSwap of the process that peaked."""
+        return self.summary.peak_swap_bytes
+
+    @property
+    def tree_peak(self) -> Reading:
+        """The largest memory of the whole process tree at one instant, shared pages counted once."""
+        return self.summary.tree.reading
+
+    @property
+    def tree_peak_processes(self) -> int | None:
+        """How many processes lived at that instant."""
+        return self.summary.tree.processes
+
+    @property
+    def inherited(self) -> Inherited:
+        """What the launcher's own wait4 would have said."""
+        return self.summary.inherited
+
+    @property
+    def processes(self) -> tuple[ProcessSummary, ...]:
+        """Every process that was found, with its program images."""
+        return self.summary.processes
+
+    @property
+    def sampling(self) -> Sampling:
+        """What watching took."""
+        return self.summary.sampling
+
+    @property
+    def warnings(self) -> tuple[Warning_, ...]:
+        """What a reader of the figures has to know."""
+        return self.summary.warnings
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON of one execution (``hiwater.run/1``) as a dictionary."""
+        from hiwater.views.json_view import document
+
+        return document(cast("Recording", self))
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Writes the recording to a file, whole or not at all; refuses to overwrite one unless ``force``."""
+        from hiwater.output import write_whole
+
+        write_whole(path, cast("Recording", self).data, force=force)

@@ -1,0 +1,354 @@
+"""Reads an event stream (``.hiw``) into a :class:`Recording`.
+
+The header is judged strictly; behind it nothing is an error: a stream may stop anywhere, and what comes before the
+first record that is short, broken or contradicts the ones before it is valid. No length is believed before it was held
+against what is really there, and samples are only located here, never decoded.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from hiwater.errors import NewerRecordingError, NotARecordingError, RecordingError
+from hiwater.recording import wire
+from hiwater.recording.model import (
+    Cut,
+    End,
+    Facts,
+    Image,
+    ImageEnd,
+    Launcher,
+    Process,
+    ProcessEnd,
+    Recording,
+    Rss,
+    Snapshot,
+    Stats,
+    TreePeak,
+    TreeUpper,
+    Warning_,
+)
+from hiwater.recording.timeline import Chunk, Timeline
+from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, RecordType, Seen
+
+
+class _Broken(Exception):
+    """A record that cannot be true; reading stops before it."""
+
+
+class _Header(NamedTuple):
+    order: str  # of struct: < or >
+    version: int
+    size: int
+    page_size: int
+    started_realtime_ns: int
+
+
+def load(path: str | Path) -> Recording:
+    """The recording in a file; one that was cut short loads up to there (``complete`` is False, ``cut`` says why)."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordingError(error.strerror or str(error), str(path)) from error
+    try:
+        return parse(data)
+    except RecordingError as error:
+        raise type(error)(error.message, str(path)) from None
+
+
+def parse(data: bytes) -> Recording:
+    """The recording in a stream."""
+    header = _header(data)
+    return _Reader(data, header).read()
+
+
+def _header(data: bytes) -> _Header:
+    if not data:
+        raise NotARecordingError("the file is empty: the monitor wrote nothing")
+    if not data.startswith(wire.MAGIC):
+        raise NotARecordingError("this is not a recording of hiwater (hiwater run -o FILE writes one)")
+    size = struct.calcsize("<" + wire.HEADER)
+    if len(data) < size:
+        raise NotARecordingError("the recording ends within its header: nothing of it can be used")
+    order = "<" if int.from_bytes(data[8:12], "little") == wire.BYTE_ORDER else ">"
+    _, byte_order, version, header_size, page_size, _, started_ns = struct.unpack_from(order + wire.HEADER, data)
+    if byte_order != wire.BYTE_ORDER:
+        raise NotARecordingError("the header of the recording is damaged (byte order)")
+    if version > wire.VERSION:
+        raise NewerRecordingError(
+            f"written in version {version} of the format, this hiwater reads up to {wire.VERSION}: install a newer one"
+        )
+    if version < 1 or header_size < size or header_size % 8 or page_size.bit_count() != 1 or page_size > 1 << 24:
+        raise NotARecordingError("the header of the recording is damaged")
+    return _Header(order, version, header_size, page_size, started_ns)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _strings(raw: bytes) -> list[str]:
+    """NUL-terminated strings; the padding behind the last one is up to 7 NULs, no strings."""
+    return [_text(part) for part in raw.split(b"\0")[:-1]]
+
+
+def _known(value: int) -> int | None:
+    return value if value >= 0 else None
+
+
+def _rss(values: tuple[int, ...]) -> Rss:
+    return Rss(*[value if value >= 0 else None for value in values])
+
+
+class _Reader:
+    """Gathers what the records say; one method per type of record."""
+
+    def __init__(self, data: bytes, header: _Header) -> None:
+        self.data = data
+        self.header = header
+        self.order = header.order
+        self.structs: dict[str, struct.Struct] = {}
+        self.facts: dict[str, str] = {}
+        self.command: tuple[str, ...] = ()
+        self.processes: dict[int, Process] = {}
+        self.images: dict[int, Image] = {}
+        self.chunks: list[Chunk] = []
+        self.snapshots: list[Snapshot] = []
+        self.tree_peak: TreePeak | None = None
+        self.tree_upper: tuple[TreeUpper, ...] = ()
+        self.warnings: list[Warning_] = []
+        self.stats: Stats | None = None
+        self.cut: Cut | None = None
+        self.end: End | None = None
+
+    def read(self) -> Recording:
+        self._records()
+        images: dict[int, list[Image]] = {}
+        for image in self.images.values():
+            images.setdefault(image.process, []).append(image)
+        return Recording(
+            version=self.header.version,
+            page_size=self.header.page_size,
+            started_realtime_ns=self.header.started_realtime_ns,
+            facts=_facts(self.facts),
+            arguments=_complete_command(self.command, images.get(0, [])),
+            observed_processes=tuple(
+                replace(process, images=tuple(images.get(number, ()))) for number, process in self.processes.items()
+            ),
+            snapshots=tuple(self.snapshots),
+            last_tree_peak=self.tree_peak,
+            tree_upper=self.tree_upper,
+            told_warnings=tuple(self.warnings),
+            stats=self.stats,
+            end=self.end,
+            cut=self.cut,
+            timeline=Timeline(
+                self.data, tuple(self.chunks), self.header.page_size, "little" if self.order == "<" else "big"
+            ),
+            data=self.data,
+        )
+
+    def _records(self) -> None:
+        handlers = {
+            RecordType.FACTS: self._facts,
+            RecordType.COMMAND: self._command,
+            RecordType.PROC_START: self._proc_start,
+            RecordType.IMAGE_START: self._image_start,
+            RecordType.IMAGE_END: self._image_end,
+            RecordType.PROC_END: self._proc_end,
+            RecordType.SAMPLES: self._samples,
+            RecordType.SNAPSHOT: self._snapshot,
+            RecordType.TREE_PEAK: self._tree_peak,
+            RecordType.TREE_UPPER: self._tree_upper,
+            RecordType.WARNING: self._warning,
+            RecordType.STATS: self._stats,
+            RecordType.CUT: self._cut,
+            RecordType.END: self._end,
+        }
+        head = struct.Struct(self.order + wire.RECORD)
+        at, stop = self.header.size, len(self.data)
+        while self.end is None:
+            if at == stop:
+                reason = "it ends without its last record: the monitor was killed, or it is still being written"
+                self.cut = self.cut or Cut(reason)
+                return
+            if at > stop or stop - at < head.size:
+                self.cut = self.cut or Cut("it ends within a record")
+                return
+            size, kind, flags = head.unpack_from(self.data, at)
+            if size < head.size or size % 8:
+                self.cut = self.cut or Cut(f"the record at byte {at} is damaged")
+                return
+            if size > stop - at:
+                self.cut = self.cut or Cut("it ends within a record")
+                return
+            handler = handlers.get(kind)
+            if handler is not None:
+                try:
+                    handler(flags, at + head.size, at + size)
+                except (_Broken, ValueError):  # ValueError: an enum without such a member
+                    self.cut = self.cut or Cut(f"the record at byte {at} is damaged")
+                    return
+            at += size
+
+    def _unpack(self, layout: str, at: int, end: int) -> tuple[int, ...]:
+        compiled = self.structs.get(layout)
+        if compiled is None:
+            compiled = self.structs[layout] = struct.Struct(self.order + layout)
+        if end - at < compiled.size:
+            raise _Broken
+        return compiled.unpack_from(self.data, at)
+
+    def _facts(self, _flags: int, at: int, end: int) -> None:
+        strings = _strings(self.data[at:end])
+        self.facts.update((k, v) for k, v in zip(strings[::2], strings[1::2], strict=False) if k)
+
+    def _command(self, _flags: int, at: int, end: int) -> None:
+        # The padding cannot be told from empty arguments at the end; see _complete_command.
+        self.command = tuple(_strings(self.data[at:end].rstrip(b"\0") + b"\0")) if end > at else ()
+
+    def _proc_start(self, flags: int, at: int, end: int) -> None:
+        t_ns, number, parent, pid, ppid = self._unpack(wire.PROC_START, at, end)
+        if number in self.processes or number == wire.NONE:
+            raise _Broken
+        known = None if parent == wire.NONE else parent
+        self.processes[number] = Process(number, known, pid, ppid, t_ns, Seen(flags & 1), None, ())
+
+    def _image_start(self, flags: int, at: int, end: int) -> None:
+        t_ns, number, process, *rss, comm, exe, cmdline = self._unpack(wire.IMAGE_START, at, end)
+        if number in self.images or process not in self.processes:
+            raise _Broken
+        text = at + struct.calcsize(self.order + wire.IMAGE_START)
+        if comm + exe + cmdline > end - text:
+            raise _Broken
+        arguments = self.data[text + comm + exe : text + comm + exe + cmdline]
+        self.images[number] = Image(
+            number,
+            process,
+            ImageFlags(flags & 31),
+            _text(self.data[text : text + comm]),
+            _text(self.data[text + comm : text + comm + exe]),
+            # A program may overwrite its arguments, so the last one need not end in a NUL.
+            tuple(_strings(arguments if arguments.endswith(b"\0") or not arguments else arguments + b"\0")),
+            t_ns,
+            _rss(tuple(rss)),
+            None,
+        )
+
+    def _image_end(self, flags: int, at: int, end: int) -> None:
+        values = self._unpack(wire.IMAGE_END, at, end)
+        image = self.images.get(values[1])
+        if image is None or image.end is not None:
+            raise _Broken
+        hwm, max_rss, vm_peak, folded = map(_known, values[7:11])
+        at_max_ns, max_swap, last_read_ns, max_threads = map(_known, values[15:19])
+        self.images[image.number] = replace(
+            image,
+            end=ImageEnd(
+                t_ns=values[0],
+                how=ImageEndedBy(flags),
+                samples=values[2],
+                last=_rss(values[3:7]),
+                hwm_bytes=hwm,
+                max_rss_bytes=max_rss,
+                vm_peak_bytes=vm_peak,
+                folded_maxrss_bytes=folded,
+                at_max=_rss(values[11:15]),
+                at_max_ns=at_max_ns,
+                max_swap_bytes=max_swap,
+                last_read_ns=last_read_ns,
+                max_threads=max_threads,
+            ),
+        )
+
+    def _proc_end(self, flags: int, at: int, end: int) -> None:
+        t_ns, number, status, *usage = self._unpack(wire.PROC_END, at, end)
+        process = self.processes.get(number)
+        if process is None or process.end is not None:
+            raise _Broken
+        known = [_known(value) for value in usage]
+        self.processes[number] = replace(
+            process, end=ProcessEnd(t_ns, ProcessEndFlags(flags & 7), _known(status), *known)
+        )
+
+    def _samples(self, _flags: int, at: int, end: int) -> None:
+        base_ns, count, columns = self._unpack(wire.SAMPLES, at, end)
+        begin = at + 16
+        if columns < wire.SAMPLE_COLUMNS or 4 * count * columns > end - begin:
+            raise _Broken
+        self.chunks.append(Chunk(base_ns, count, begin))
+
+    def _snapshot(self, _flags: int, at: int, end: int) -> None:
+        t_ns, image, cost, *sizes = self._unpack(wire.SNAPSHOT, at, end)
+        self.snapshots.append(Snapshot(t_ns, image, cost, *[_known(size) for size in sizes]))
+
+    def _tree_peak(self, flags: int, at: int, end: int) -> None:
+        t_ns, estimate, *sizes, processes, _ = self._unpack(wire.TREE_PEAK, at, end)
+        if estimate < 0:
+            raise _Broken
+        self.tree_peak = TreePeak(t_ns, bool(flags & 1), estimate, *[_known(s) for s in sizes], processes)
+
+    def _tree_upper(self, _flags: int, at: int, end: int) -> None:
+        rows = struct.iter_unpack(self.order + wire.TREE_UPPER, self.data[at : at + (end - at) // 16 * 16])
+        self.tree_upper = tuple(TreeUpper(*row) for row in rows)
+
+    def _warning(self, _flags: int, at: int, end: int) -> None:
+        code, _, rest = self.data[at:end].partition(b"\0")
+        self.warnings.append(Warning_(_text(code), _text(rest.partition(b"\0")[0])))
+
+    def _stats(self, _flags: int, at: int, end: int) -> None:
+        t_ns, *numbers = self._unpack(wire.STATS, at, end)
+        self.stats = Stats(t_ns, *[_known(number) for number in numbers])
+
+    def _cut(self, _flags: int, at: int, end: int) -> None:
+        t_ns, error, _ = self._unpack(wire.CUT, at, end)
+        self.cut = Cut("it could not be written any further", t_ns, error)
+
+    def _end(self, _flags: int, at: int, end: int) -> None:
+        t_ns, command_ns, status, by, errno, left, *rest = self._unpack(wire.END, at, end)
+        ended_by = EndedByCode(by) if by in list(EndedByCode) else None
+        self.end = End(t_ns, command_ns, _known(status), ended_by, errno, left, *[_known(value) for value in rest])
+
+
+def _complete_command(command: tuple[str, ...], images: list[Image]) -> tuple[str, ...]:
+    """Gives empty arguments at the end back, which an image's command line, having a length, still has."""
+    for image in images:
+        if image.arguments[: len(command)] == command and not any(image.arguments[len(command) :]):
+            return image.arguments
+    return command
+
+
+def _facts(raw: dict[str, str]) -> Facts:
+    def number(key: str) -> int | None:
+        value = raw.get(key, "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+
+    return Facts(
+        monitor_version=raw.get("monitor_version"),
+        kernel=raw.get("kernel"),
+        machine=raw.get("machine"),
+        cpus=number("cpus") or None,
+        mem_total_bytes=number("mem_total_bytes"),
+        swap_total_bytes=number("swap_total_bytes"),
+        thp=raw.get("thp") or None,
+        statm_exact={"1": True, "0": False}.get(raw.get("statm_exact", "")),
+        mode=raw.get("mode"),
+        mode_wanted=raw.get("mode_wanted"),
+        period_ns=number("period_ns"),
+        linger_ns=number("linger_ns"),
+        timeout_ns=number("timeout_ns"),
+        launcher=Launcher(
+            number("launcher_pid"),
+            raw.get("launcher_name"),
+            number("launcher_hwm_bytes"),
+            number("launcher_rss_bytes"),
+        ),
+        cgroup=raw.get("cgroup"),
+        container=raw.get("container"),
+        monitor_pid=number("monitor_pid"),
+        cwd=raw.get("cwd"),
+        raw=raw,
+    )

@@ -1,0 +1,106 @@
+"""The layout of the event stream, as ``monitor/protocol.h`` defines it: the one place in Python that knows it.
+
+Formats carry no byte order; the reader and the writer put ``<`` or ``>`` in front.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+MAGIC = b"\x89HIWATR\n"
+VERSION = 1
+BYTE_ORDER = 0x01020304
+NONE = 0xFFFFFFFF
+"""No process, no image; in a column of pages: unknown."""
+
+HEADER = "8sIHHIIq"
+RECORD = "IHH"
+PROC_START = "qIIii"
+IMAGE_START = "qII4qHHI"
+IMAGE_END = "qII4q4q4qqqqq"
+PROC_END = "qIi5q"
+SAMPLES = "qII"
+SAMPLE_COLUMNS = 7
+SNAPSHOT = "qII10q"
+TREE_PEAK = "8qII"
+TREE_UPPER = "IIq"
+STATS = "13q"
+CUT = "qii"
+END = "qqiiiiqqq"
+
+
+class RecordType(IntEnum):
+    """``enum hw_type``. Readers skip the types they do not know."""
+
+    FACTS = 1
+    COMMAND = 2
+    PROC_START = 3
+    IMAGE_START = 4
+    IMAGE_END = 5
+    PROC_END = 6
+    SAMPLES = 7
+    SNAPSHOT = 8
+    TREE_PEAK = 9
+    TREE_UPPER = 10
+    WARNING = 11
+    STATS = 12
+    CUT = 13
+    END = 14
+
+
+class Seen(IntEnum):
+    """How a moment was learnt."""
+
+    SAMPLED = 0
+    """Found by looking: the moment lies between the look before and this one."""
+    EVENT = 1
+    """The kernel told it at that instant."""
+
+
+class ImageFlags(IntFlag):
+    """What is known about the beginning of an image."""
+
+    EVENT = 1
+    """Known from an exec event: its first readings are of its first instant."""
+    FORKED = 2
+    """A copy of its parent's memory: it had not called execve when it was found."""
+    CLIPPED = 4
+    """Its arguments were longer than is kept."""
+    GUESSED = 8
+    """Nothing was read of it: the names are those of the command that was asked for."""
+    LOST_SETUID = 16
+    """A set-user-ID program that ran without its privilege, because it was traced."""
+
+
+class ImageEndedBy(IntEnum):
+    """How an image's end was learnt, and so how good its last readings are."""
+
+    VANISHED = 0
+    """Gone between two looks: the readings are the last that were taken."""
+    EXIT_STOP = 1
+    """Read while the process was held at its exit: nothing is missing."""
+    EXEC = 2
+    """Replaced by execve."""
+    ALIVE = 3
+    """Still there when the recording ended."""
+
+
+class ProcessEndFlags(IntFlag):
+    """Who told the end of a process."""
+
+    REAPED = 1
+    """The monitor waited for it: status and rusage are its own."""
+    TRACED_WAIT = 2
+    """Told by ptrace: status and rusage are its own, its parent had yet to wait."""
+    MAY_BE_UNCOUNTED = 4
+    """Its parent ignores SIGCHLD: its peak is in no ancestor's rusage."""
+
+
+class EndedByCode(IntEnum):
+    """``enum hw_ended_by``."""
+
+    EXIT = 0
+    SIGNAL = 1
+    OOM = 2
+    TIMEOUT = 3
+    NOT_STARTED = 4
