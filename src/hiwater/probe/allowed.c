@@ -22,7 +22,7 @@ int try_ptrace(int argc, char **argv)
 	if (argc != 1)
 		misuse("%s takes no argument such as '%s'", self, argv[1]);
 	nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	report_to(fcntl(1, F_DUPFD_CLOEXEC, 3)); /* the child's own report is of no interest */
+	report_to(fcntl(1, F_DUPFD_CLOEXEC, 3), false); /* the child's own report is of no interest */
 	dup2(nothing, 1);
 	started = start_traced(command, &error);
 	report_number("ptrace_errno", error);

@@ -18,7 +18,7 @@ int first_line(int argc, char **argv)
 
 	if (argc < 5 || strcmp(argv[1], "--report-fd") != 0 || strcmp(argv[3], "--") != 0)
 		misuse("first-line takes: --report-fd N -- COMMAND [ARGUMENT ...]");
-	report_to((int)parse_bytes("report-fd", argv[2]));
+	report_to((int)parse_bytes("report-fd", argv[2]), false);
 	report_size("first_line_maxrss_bytes", maxrss);
 	report_size("first_line_hwm_bytes", figures_of(getpid()).hwm);
 	execvp(argv[4], argv + 4);

@@ -177,8 +177,7 @@ int launch(int argc, char **argv)
 	struct plan plan = parse(argc, argv);
 	char *ballast;
 
-	if (!plan.keep_report)
-		report_to(plan.report_fd);
+	report_to(plan.report_fd, plan.keep_report);
 	if (plan.before)
 		run_bigger_child(plan.before);
 	ballast = grow_ballast((size_t)plan.ballast);

@@ -15,7 +15,7 @@ enum {
 };
 
 /* report.c: key=value lines for the caller */
-void report_to(int fd);
+void report_to(int fd, bool shared);
 void report_number(const char *key, int64_t value);
 void report_size(const char *key, int64_t bytes); /* nothing when it is -1: unknown is left out */
 _Noreturn void misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));

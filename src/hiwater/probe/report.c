@@ -11,10 +11,10 @@
 
 static int report_fd = 1;
 
-/* Sends the report to `fd`, which no command that is started later will see. */
-void report_to(int fd)
+/* Sends the report to `fd`. A command that is started later sees it only if it is to report there as well. */
+void report_to(int fd, bool shared)
 {
-	if (fd > 2 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+	if (fd > 2 && fcntl(fd, F_SETFD, shared ? 0 : FD_CLOEXEC) != 0)
 		misuse("--report-fd %d is not open", fd);
 	report_fd = fd;
 }

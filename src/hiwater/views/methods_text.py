@@ -44,7 +44,7 @@ def _head(comparison: Comparison, width: int, paint: Paint) -> list[str]:
             if truth.high_bytes is None
             else f"between {format_size(truth.low_bytes)} and {format_size(truth.high_bytes)}"
         )
-        found = f"It needed {format_size(truth.bytes)}: {bounds}, over all of hiwater's executions."
+        found = f"It needed {format_size(truth.bytes)}: {bounds}."
     return [paint("bold", line) for line in wrap(command, width, break_on_hyphens=False)] + wrap(found, width)
 
 
@@ -60,7 +60,7 @@ def _group(row: Row, ballast_bytes: int) -> str:
     }[row.method.launcher]
 
 
-_OWN_LAUNCHER = frozenset({"GNU time", "RSS, 10 times a second", "VmHWM at exit", "hiwater", "hiwater --trace"})
+_OWN_LAUNCHER = frozenset({"GNU time", "RSS, 10 times a second", "VmHWM at exit", "hiwater run", "hiwater run --trace"})
 
 
 def _row(row: Row, reasons: int | None, width: int, paint: Paint) -> list[str]:

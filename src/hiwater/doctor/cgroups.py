@@ -1,0 +1,61 @@
+"""Cgroups with a memory controller: the only exact peak of a whole tree that the kernel keeps."""
+
+from __future__ import annotations
+
+import os
+
+from hiwater.doctor.host import Host
+from hiwater.doctor.model import Check, State
+from hiwater.procfs import Mount, parse_cgroup, parse_mountinfo
+
+_DELEGATE = "systemd-run --user --scope -p Delegate=yes hiwater run ..."
+
+
+def check_cgroup(host: Host) -> Check:
+    """Which version has the memory controller, and whether a child cgroup can be made in ours."""
+    mounts = parse_mountinfo(host.read("/proc/self/mountinfo") or b"")
+    entries = parse_cgroup(host.read("/proc/self/cgroup") or b"")
+    for entry in entries:
+        if "memory" in entry.controllers:
+            return _v1(host, _directory(mounts, "cgroup", entry.path, "memory"))
+    for entry in entries:
+        if entry.is_v2:
+            directory = _directory(mounts, "cgroup2", entry.path)
+            if directory and b"memory" in (host.read(f"{directory}/cgroup.controllers") or b"").split():
+                return _v2(host, directory)
+    return Check("cgroup", State.MISSING, "no memory controller to be seen: the tree peak is sampled, not counted")
+
+
+def _v1(host: Host, directory: str | None) -> Check:
+    if directory is None or not host.exists(f"{directory}/memory.usage_in_bytes"):
+        return Check("cgroup", State.MISSING, "version 1, but our memory cgroup is not mounted here")
+    if host.can_make_child(directory):
+        return Check("cgroup", State.OK, f"version 1: a memory cgroup of its own can be made in {directory}")
+    return Check(
+        "cgroup",
+        State.LIMITED,
+        f"version 1, but {directory} belongs to somebody else: the tree peak is sampled, not counted",
+        f"sudo install -d -o {host.uid} {directory}/hiwater",
+    )
+
+
+def _v2(host: Host, directory: str) -> Check:
+    peak = "" if host.exists(f"{directory}/memory.peak") else ", without memory.peak (before Linux 5.19, or the root)"
+    if not host.can_make_child(directory):
+        detail = f"version 2{peak}, but {directory} is not delegated: the tree peak is sampled, not counted"
+        return Check("cgroup", State.LIMITED, detail, _DELEGATE)
+    if b"memory" in (host.read(f"{directory}/cgroup.subtree_control") or b"").split():
+        return Check("cgroup", State.OK, f"version 2{peak}: a memory cgroup of its own can be made in {directory}")
+    detail = f"version 2{peak}: a child can be made in {directory}, but it has no memory controller"
+    return Check("cgroup", State.LIMITED, detail, f"echo +memory | sudo tee {directory}/cgroup.subtree_control")
+
+
+def _directory(mounts: tuple[Mount, ...], filesystem: str, path: bytes, option: str | None = None) -> str | None:
+    """Where a cgroup is to be found: the mount may show only a part of the hierarchy (a bind mount, a container)."""
+    for mount in reversed(mounts):
+        if mount.filesystem != filesystem or (option is not None and mount.option(option) is None):
+            continue
+        root = mount.root.rstrip(b"/")
+        inside = path[len(root) :] if path == root or path.startswith(root + b"/") else path
+        return os.fsdecode(mount.path + inside.rstrip(b"/"))
+    return None

@@ -1,0 +1,69 @@
+"""The machine, as the checks see it: the one place of the doctor that touches it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Protocol
+
+from hiwater.probing import Report, run_probe
+
+
+class Host(Protocol):
+    """What a check may ask. Tests answer from a table."""
+
+    @property
+    def uid(self) -> int:
+        """Effective user."""
+
+    @property
+    def cpus(self) -> int:
+        """CPUs that are online: each keeps a share of every counter."""
+
+    @property
+    def release(self) -> str | None:
+        """The kernel's release."""
+
+    def read(self, path: str) -> bytes | None:
+        """A file; None if it is not there or may not be read."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+
+    def can_make_child(self, directory: str) -> bool:
+        """Whether a directory can be made in there. If so, it is removed at once."""
+
+    def probe(self, *arguments: str) -> Report:
+        """Runs hiwater-probe."""
+
+
+class LocalHost:
+    """This machine."""
+
+    def __init__(self, probe: str) -> None:
+        self._probe = probe
+        self.uid = os.geteuid()
+        self.cpus = os.cpu_count() or 1
+        self.release: str | None = platform.release() or None
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            return Path(path).read_bytes()
+        except OSError:
+            return None
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def can_make_child(self, directory: str) -> bool:
+        child = Path(directory) / f"hiwater-doctor-{os.getpid()}"
+        try:
+            child.mkdir()
+            child.rmdir()
+        except OSError:
+            return False
+        return True
+
+    def probe(self, *arguments: str) -> Report:
+        return run_probe(self._probe, arguments)
