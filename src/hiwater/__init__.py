@@ -9,10 +9,10 @@ Names are loaded when they are first used: ``import hiwater`` costs next to noth
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from hiwater._version import __version__
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting a command
 if TYPE_CHECKING:
     from hiwater.analysis.reading import Method, Reading
     from hiwater.errors import (

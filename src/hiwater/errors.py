@@ -5,8 +5,7 @@ Each message says what was done or what the machine lacks, and ends with what me
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
     from hiwater.recording.model import Recording
 
@@ -57,7 +56,7 @@ class CommandNotExecutableError(HiwaterError, PermissionError):
 
 
 class CommandFailedError(HiwaterError):
-    """The command ended unsuccessfully and ``check=True`` asked to hear of it. ``recording`` holds what was measured."""
+    """The command was unsuccessful and ``check=True`` asked to hear of it. ``recording`` holds what was measured."""
 
     def __init__(self, message: str, recording: Recording) -> None:
         super().__init__(message)

@@ -21,8 +21,8 @@ from typing import IO, Any
 
 from hiwater.binaries import find_monitor
 from hiwater.errors import CommandFailedError, MisuseError, MonitorError
-from hiwater.launch import MAX_NS, Mode, Options, judge, monitor_arguments
-from hiwater.output import OutputFile, read_all, scratch
+from hiwater.launch import MAX_NS, Mode, judge, monitor_arguments
+from hiwater.output import OutputFile, fill, read_all, scratch
 from hiwater.recording.model import Recording
 
 PATIENCE_SECONDS = 1.0
@@ -62,7 +62,7 @@ def run(
     ``period`` (seconds between two looks), ``linger`` (seconds to wait for descendants that outlive the command).
     ``output``: also keep the recording in this file; an existing one is refused unless ``force``.
     """
-    session = _Session(command, _options(mode, timeout, period, linger), output, force)
+    session = _Session(command, mode, timeout, period, linger, output, force)
     pipes = _pipes(input, stdin, stdout, stderr, capture_output)
     with session:
         process = subprocess.Popen(
@@ -106,7 +106,7 @@ async def run_async(
     cwd: str | PathLike[str] | None = None,
 ) -> Recording:
     """:func:`run` for asyncio; a task that is cancelled ends the command."""
-    session = _Session(command, _options(mode, timeout, period, linger), output, force)
+    session = _Session(command, mode, timeout, period, linger, output, force)
     pipes = _pipes(input, stdin, stdout, stderr, capture_output)
     with session:
         process = await asyncio.create_subprocess_exec(
@@ -137,15 +137,33 @@ class _Session:
     """The file that the monitor writes to, from before the start until the recording is read back."""
 
     def __init__(
-        self, command: Sequence[str | bytes], options: Options, output: str | PathLike[str] | None, force: bool
+        self,
+        command: Sequence[str | bytes],
+        mode: Mode | str,
+        timeout: float | None,
+        period: float | None,
+        linger: float | None,
+        output: str | PathLike[str] | None,
+        force: bool,
     ) -> None:
         self.command = command
         monitor = find_monitor()
-        monitor_arguments(monitor, 0, options, command)  # misuse is told before a file is made
+
+        def arguments(fd: int) -> list[bytes]:
+            return monitor_arguments(
+                monitor,
+                fd,
+                command,
+                mode=_mode(mode),
+                period_ns=_ns("period", period),
+                timeout_ns=_ns("timeout", timeout),
+                linger_ns=_ns("linger", linger),
+            )
+
+        arguments(0)  # misuse is told before a file is made
         self.file = OutputFile(output, force=force) if output is not None else None
-        direct = self.file is not None and self.file.direct
-        self.fd = self.file.fd if self.file is not None and not direct else scratch()
-        self.arguments = monitor_arguments(monitor, self.fd, options, command)
+        self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+        self.arguments = arguments(self.fd)
         self.kept = False
 
     def __enter__(self) -> _Session:
@@ -169,8 +187,6 @@ class _Session:
             os.close(self.fd)
         elif self.file.direct:
             os.close(self.fd)
-            from hiwater.output import fill
-
             fill(self.file, data)
         else:
             self.file.finish()
@@ -186,12 +202,11 @@ class _Session:
             os.close(self.fd)
 
 
-def _options(mode: Mode | str, timeout: float | None, period: float | None, linger: float | None) -> Options:
+def _mode(mode: Mode | str) -> Mode:
     try:
-        wanted = Mode(mode)
+        return Mode(mode)
     except ValueError:
         raise MisuseError(f"mode is {' or '.join(mode.value for mode in Mode)}, not {mode!r}") from None
-    return Options(wanted, _ns("period", period), _ns("timeout", timeout), _ns("linger", linger))
 
 
 def _ns(name: str, seconds: float | None) -> int | None:
@@ -280,6 +295,6 @@ def _kill_tree(monitor: int) -> None:
 
 def _children(pid: int) -> list[int]:
     """None where the kernel was built without this file (CONFIG_PROC_CHILDREN)."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(child) for child in file.read().split()]
     return []

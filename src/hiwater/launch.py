@@ -1,12 +1,13 @@
-"""How the monitor is called, and what to make of what it left: shared by the library and the command line."""
+"""How the monitor is called, and what to make of what it left: shared by the library and the command line.
+
+Imported before the command starts, so it imports next to nothing itself: no dataclasses, no typing.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from hiwater.errors import (
     CommandNotExecutableError,
@@ -16,6 +17,7 @@ from hiwater.errors import (
     NotARecordingError,
 )
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
     from hiwater.recording.model import Recording
 
@@ -35,40 +37,41 @@ class Mode(str, Enum):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the monitor is asked for; ``None`` leaves it to its defaults."""
+def monitor_arguments(
+    monitor: str,
+    output_fd: int,
+    command: Sequence[str | bytes],
+    *,
+    mode: Mode = Mode.QUIET,
+    period_ns: int | None = None,
+    timeout_ns: int | None = None,
+    linger_ns: int | None = None,
+    launcher_pid: int | None = None,
+    signal_mask: Iterable[int] | None = None,
+) -> list[bytes]:
+    """The command line of the monitor; ``None`` leaves an option to its default.
 
-    mode: Mode = Mode.QUIET
-    period_ns: int | None = None
-    """How often to look; stretched where looking so often would cost more than 2 % of a core."""
-    timeout_ns: int | None = None
-    """After it the whole tree is ended."""
-    linger_ns: int | None = None
-    """How long descendants that outlive the command are waited for."""
-    launcher_pid: int | None = None
-    """The process that the command would inherit from; the monitor's parent by default."""
-    signal_mask: frozenset[int] | None = None
-    """Signals that are blocked when the command starts; those that the monitor was started with by default."""
-
-
-def monitor_arguments(monitor: str, output_fd: int, options: Options, command: Sequence[str | bytes]) -> list[bytes]:
-    """The command line of the monitor."""
-    if options.period_ns is not None and options.period_ns < MIN_PERIOD_NS:
+    ``period_ns``: how often to look; stretched where that would cost more than 2 % of a core. ``timeout_ns``: after it
+    the whole tree is ended. ``linger_ns``: how long descendants that outlive the command are waited for.
+    ``launcher_pid``: the process that the command would inherit from (default: the monitor's parent). ``signal_mask``:
+    signals that are blocked when the command starts (default: those that are blocked when the monitor starts).
+    """
+    if period_ns is not None and period_ns < MIN_PERIOD_NS:
         raise MisuseError("the period between two looks is at least 100us")
-    arguments = [os.fsencode(monitor), b"--output-fd", b"%d" % output_fd, b"--mode", options.mode.value.encode()]
+    arguments = [os.fsencode(monitor), b"--output-fd", b"%d" % output_fd, b"--mode", mode.value.encode()]
     for name, value in (
-        (b"--period-ns", options.period_ns),
-        (b"--timeout-ns", options.timeout_ns),
-        (b"--linger-ns", options.linger_ns),
-        (b"--launcher", options.launcher_pid),
+        ("period", period_ns),
+        ("timeout", timeout_ns),
+        ("linger", linger_ns),
     ):
         if value is not None:
             if not 0 <= value <= MAX_NS:
-                raise MisuseError(f"{name.decode()}: {value} is out of range")
-            arguments += [name, b"%d" % value]
-    if options.signal_mask is not None:
-        arguments += [b"--sigmask", b"%x" % sum(1 << (number - 1) for number in options.signal_mask)]
+                raise MisuseError(f"{name} is out of range")
+            arguments += [f"--{name}-ns".encode(), b"%d" % value]
+    if launcher_pid is not None:
+        arguments += [b"--launcher", b"%d" % launcher_pid]
+    if signal_mask is not None:
+        arguments += [b"--sigmask", b"%x" % sum(1 << (number - 1) for number in signal_mask)]
     return [*arguments, b"--", *check_command(command)]
 
 

@@ -39,19 +39,19 @@ class OutputFile:
 
     def _open(self) -> int:
         try:
-            self.direct = not stat.S_ISREG(os.stat(self.path).st_mode)  # noqa: PTH116 - no pathlib at start-up
+            self.direct = not stat.S_ISREG(os.stat(self.path).st_mode)
         except FileNotFoundError:
             pass
         else:
             if self.direct:
-                if os.path.isdir(self.path):  # noqa: PTH112
+                if os.path.isdir(self.path):
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
                 return _move_up(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY))
             if not self.force:
                 raise FileExistsError(errno.EEXIST, "", self.path)
         if self.force:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.part)  # noqa: PTH108
+                os.unlink(self.part)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return _move_up(os.open(self.part, flags, 0o666))
 
@@ -62,16 +62,16 @@ class OutputFile:
             return
         try:
             if self.force:
-                os.replace(self.part, self.path)  # noqa: PTH105
+                os.replace(self.part, self.path)
                 return
             try:
                 os.link(self.part, self.path)
             except OSError as error:
                 if isinstance(error, FileExistsError):
                     raise
-                os.rename(self.part, self.path)  # noqa: PTH104 - a file system without hard links
+                os.rename(self.part, self.path)
             else:
-                os.unlink(self.part)  # noqa: PTH108
+                os.unlink(self.part)
         except FileExistsError:
             raise OutputExistsError(f"{self.path} appeared meanwhile: it was left alone, see {self.part}") from None
         except OSError as error:
@@ -82,7 +82,7 @@ class OutputFile:
         os.close(self.fd)
         if not self.direct:
             with contextlib.suppress(OSError):
-                os.unlink(self.part)  # noqa: PTH108
+                os.unlink(self.part)
 
 
 def scratch() -> int:

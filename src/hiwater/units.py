@@ -29,8 +29,8 @@ _QUANTITY = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)?", re.ASCII)
 
 def _quantity(text: str, units: dict[str, int], what: str, examples: str, bare: int | None = None) -> int:
     match = _QUANTITY.fullmatch(text.strip())
-    unit = match and (units.get(match.group(3)) if match.group(3) else bare)
-    if not match or not unit:
+    unit = None if match is None else units.get(match.group(3)) if match.group(3) else bare
+    if match is None or unit is None:
         raise MisuseError(f"{text!r} is not a {what}: write {examples}")
     fraction = match.group(2) or ""
     return int(match.group(1) + fraction) * unit // 10 ** len(fraction)

@@ -289,7 +289,8 @@ class _Reader:
         t_ns, estimate, *sizes, processes, _ = self._unpack(wire.TREE_PEAK, at, end)
         if estimate < 0:
             raise _Broken
-        self.tree_peak = TreePeak(t_ns, bool(flags & 1), estimate, *[_known(s) for s in sizes], processes)
+        total, anon, file, shmem, swap, lower = map(_known, sizes)
+        self.tree_peak = TreePeak(t_ns, bool(flags & 1), estimate, total, anon, file, shmem, swap, lower, processes)
 
     def _tree_upper(self, _flags: int, at: int, end: int) -> None:
         rows = struct.iter_unpack(self.order + wire.TREE_UPPER, self.data[at : at + (end - at) // 16 * 16])

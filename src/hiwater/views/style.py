@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TextIO
 
-_PLAIN = str.maketrans({"·": "|", "–": "-", "…": "~"})
+DASH = "\N{EN DASH}"
+_PLAIN = str.maketrans({"·": "|", DASH: "-", "…": "~"})
 
 
 class Color(str, Enum):

@@ -9,7 +9,7 @@ from hiwater.analysis.summary import Summary
 from hiwater.recording.model import Recording, Rss
 from hiwater.units import format_seconds, format_size, mib
 from hiwater.views.names import command_line, shorten, visible
-from hiwater.views.style import Style
+from hiwater.views.style import DASH, Style
 
 LABEL = 9
 
@@ -56,7 +56,7 @@ def _ending(s: Summary) -> str:
 def _figure(label: str, reading: Reading, style: Style) -> str:
     size = f"{mib(reading.bytes):>7} MiB"
     high = mib(reading.high) if reading.high is not None else "?"
-    bounds = f"({mib(reading.low)} – {high})"
+    bounds = f"({mib(reading.low)} {DASH} {high})"
     return f"  {label:<{LABEL}} {style.figure(size)}  {style.aside(f'{bounds:<17}')}"
 
 

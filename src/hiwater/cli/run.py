@@ -1,0 +1,248 @@
+"""``hiwater run``: executes a command and says what memory it took."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from hiwater.binaries import find_monitor
+from hiwater.cli.foreground import Foreground
+from hiwater.cli.words import split_command
+from hiwater.errors import CommandNotExecutableError, CommandNotFoundError, HiwaterError, MisuseError, MonitorError
+from hiwater.launch import Mode, judge, monitor_arguments
+from hiwater.output import OutputFile, fill, read_all, scratch, write_all
+from hiwater.units import parse_duration_ns
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
+if TYPE_CHECKING:
+    from hiwater.recording.model import Recording
+
+OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
+
+_USAGE = "hiwater run [OPTIONS] [--] COMMAND [ARG...]"
+_DESCRIPTION = """\
+Executes COMMAND exactly as it would run alone and then says, on stderr, how much memory it needed: the peak RSS of its
+largest program, with bounds that the truth lies within, and the peak of the whole process tree.
+"""
+_EPILOG = """\
+examples:
+  hiwater run make -j8                      what follows COMMAND belongs to COMMAND
+  hiwater run -o build.hiw -- make -j8      keep the recording; hiwater show build.hiw
+  hiwater run -q --json peak.json -- ./prog  figures for machines only
+  hiwater run --trace -- ./prog             see every process, its first and its last instant
+  hiwater run --timeout 10m -- ./tests      end the whole tree after ten minutes
+
+exit status: that of COMMAND; 128+N if signal N ended it; 124 the time-out ran out; 125 hiwater itself failed or was
+misused; 126 COMMAND cannot be executed; 127 COMMAND was not found.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Misuse is 125, as 2 may be the command's own."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        self.exit(OWN_FAILURE, f"hiwater run: {message}\n")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """For the help, the man page and the completion; ``main`` is what runs."""
+    parser = subparsers.add_parser(
+        "run",
+        help="execute a command, and say what memory it took",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_options(parser)
+    parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to execute")
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration_ns(text)
+    except MisuseError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no summary")
+    parser.add_argument("-o", "--output", metavar="FILE", help="keep the recording in FILE (.hiw); see hiwater show")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE as JSON; - is stdout")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite the files of -o and --json")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="see every process, with ptrace events of fork, exec and exit; slower where many processes are short",
+    )
+    parser.add_argument(
+        "--period",
+        metavar="TIME",
+        type=_duration,
+        help="look so often (default 1ms; stretched where that costs more than 2%% of a core)",
+    )
+    parser.add_argument("--timeout", metavar="TIME", type=_duration, help="end the whole tree after TIME, e.g. 30s")
+    parser.add_argument(
+        "--linger",
+        metavar="TIME",
+        type=_duration,
+        help="wait so long for descendants that outlive COMMAND (default 1s)",
+    )
+    parser.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="colour the summary (default: auto)"
+    )
+
+
+def main(words: list[str]) -> int:
+    """``words``: what stands behind ``hiwater run``."""
+    parser = _Parser(
+        prog="hiwater run",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_options(parser)
+    options, command = split_command(parser, words)
+    args = parser.parse_args(options)
+    if not command:
+        parser.error("no command to execute; for example: hiwater run -- make -j8")
+    if args.timeout == 0:
+        parser.error("argument --timeout: at least 1ns")
+    try:
+        return _Run(args, command).execute()
+    except HiwaterError as error:
+        return _complain(error)
+
+
+def _complain(error: HiwaterError) -> int:
+    if isinstance(error, (CommandNotFoundError, CommandNotExecutableError)):
+        from hiwater.views.names import visible
+
+        text = f"{visible(str(error.filename))}: {error.strerror}"
+        status = NOT_FOUND if isinstance(error, CommandNotFoundError) else NOT_EXECUTABLE
+    else:
+        text = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
+        status = OWN_FAILURE
+    _say(f"hiwater: {text}\n")
+    return status
+
+
+def _say(text: str) -> None:
+    """On stderr, as far as there is one: nothing that fails there is worth the command's exit status."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None  # type: ignore[assignment] - or Python would flush it once more at its end
+
+
+class _Run:
+    """One execution, from the files that are opened before it to the summary behind it."""
+
+    def __init__(self, args: argparse.Namespace, command: list[str]) -> None:
+        self.args = args
+        self.command = command
+        self.reports = not args.quiet or args.json is not None
+        self.monitor = find_monitor()
+        self.file = OutputFile(args.output, force=args.force) if args.output is not None else None
+        try:
+            self.json = OutputFile(args.json, force=args.force) if args.json not in (None, "-") else None
+        except HiwaterError:
+            if self.file is not None:
+                self.file.discard()
+            raise
+        self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+        self.json_done = False
+
+    def execute(self) -> int:
+        foreground = Foreground()
+        arguments = monitor_arguments(
+            self.monitor,
+            self.fd,
+            self.command,
+            mode=Mode.TRACE if self.args.trace else Mode.QUIET,
+            period_ns=self.args.period,
+            timeout_ns=self.args.timeout,
+            linger_ns=self.args.linger,
+            # Whoever started hiwater would have started the command: what it would have left in ru_maxrss counts.
+            launcher_pid=os.getppid() or None,
+            signal_mask=foreground.mask,
+        )
+        foreground.start(arguments, self.fd)
+        if self.reports:
+            # While the command runs there is time for what is slow to import.
+            pass
+        status = foreground.wait()
+        try:
+            return self._conclude(status)
+        finally:
+            if self.json is not None and not self.json_done:
+                self.json.discard()
+
+    def _conclude(self, status: int) -> int:
+        """The recording comes to its name, the views are written; the exit status is what the monitor left."""
+        data = read_all(self.fd) if self.reports or status < 0 or status in (125, 126, 127) or self.file else b""
+        failure = recording = None
+        if data or status:
+            try:
+                recording = self._judge(data, status)
+            except MonitorError as error:
+                failure, recording = error, error.recording
+            except HiwaterError:
+                if self.file is not None:
+                    self.file.discard()
+                raise
+        if self.file is not None:
+            self._keep(self.file, data, recording)
+        own = 0
+        if recording is not None:
+            own = self._report(recording)
+        if failure is not None:
+            return _complain(failure)
+        return status or own
+
+    def _judge(self, data: bytes, status: int) -> Recording | None:
+        if not self.reports and status >= 0 and status not in (125, 126, 127):
+            return None
+        return judge(data, status, self.command)
+
+    def _keep(self, file: OutputFile, data: bytes, recording: Recording | None) -> None:
+        if recording is None and not data:
+            file.discard()
+        elif file.direct:
+            fill(file, data)
+        else:
+            file.finish()
+
+    def _report(self, recording: Recording) -> int:
+        own = 0
+        if self.args.json is not None:
+            from hiwater.views import json_view
+
+            try:
+                self._write_json(json_view.render(recording))
+            except (HiwaterError, OSError) as error:
+                own = _complain(error if isinstance(error, HiwaterError) else HiwaterError(f"--json: {error.strerror}"))
+        if not self.args.quiet and sys.stderr is not None:
+            from hiwater.views import style, terminal
+
+            color = style.use_color(style.Color(self.args.color), sys.stderr.isatty(), os.environ)
+            text = terminal.render(recording, width=style.columns(sys.stderr), color=color)
+            _say(style.encodable(text, sys.stderr.encoding))
+        return own
+
+    def _write_json(self, text: str) -> None:
+        data = text.encode()
+        if self.json is not None:
+            self.json_done = True
+            fill(self.json, data)
+        else:
+            # The descriptor, not sys.stdout: what the command wrote stands before it, whatever Python buffers.
+            write_all(1, data)
