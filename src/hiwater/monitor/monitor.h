@@ -146,7 +146,8 @@ void tree_write(void);
 void tree_forked(struct proc *child);
 void tree_proc_left(struct proc *p);
 void sharing_follow(struct proc *p, int64_t grown);
-bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, int64_t best, int64_t *certain);
+bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, const struct hw_tree_peak *best,
+		   bool best_counted, int64_t *certain);
 
 /* ---- epochs.c: what it was at most ---- */
 int64_t counter_error_bytes(int64_t threads);

@@ -3,8 +3,8 @@
 
 #include "monitor.h"
 
-#define SHARE 0.011 /* of one core; smaps_rollup has a budget of its own, see tree.c */
-#define BURST (4 * NS_PER_MS) /* saved up for a storm of new processes, and for the first moments */
+#define SHARE 0.010 /* of one core; smaps_rollup has a budget of its own, see tree.c */
+#define BURST (6 * NS_PER_MS) /* saved up for a storm of new processes, and for the first moments */
 #define IDLE_TICKS 64 /* looks without a change until the pace slackens */
 #define IDLE_FACTOR_MAX 10
 #define FLUSH_NS (250 * NS_PER_MS)

@@ -7,12 +7,13 @@
  * much is in doubt, on a plateau and not on the way up to it, and within a budget. */
 #include "monitor.h"
 
-#define SNAPSHOT_SHARE 0.008 /* of one core */
+#define SNAPSHOT_SHARE 0.007 /* of one core */
 #define SNAPSHOT_BURST (10 * NS_PER_MS)
 #define WORTH_A_SNAPSHOT 1.01 /* times what there was at the last one */
 #define UNCERTAIN 0.005	      /* of the estimate: less than that is not worth counting */
 #define MOVED 0.01	      /* of the sum: a tree that changed more while it was read was not counted */
 #define STEADY_LOOKS 3
+#define STEADY_NS (8 * NS_PER_MS) /* or two looks so far apart */
 
 static double last_snapshot;
 static int64_t snapshot_budget = SNAPSHOT_BURST, budget_at;
@@ -174,9 +175,9 @@ static bool can_afford(int64_t now, int64_t sum_bytes, uint32_t count)
 }
 
 /* Is this a moment to count? When sharing is in doubt, at a maximum, and when nothing has moved for some looks. */
-static bool worth_it(const struct hw_tree_peak *t, double uncertain, int64_t best)
+static bool worth_it(const struct hw_tree_peak *t, double uncertain, const struct hw_tree_peak *best, bool best_counted)
 {
-	static int64_t before, copied_before;
+	static int64_t before, copied_before, moved_ns;
 	static int steady;
 	double now = (double)t->estimate_bytes, growth = now - (double)before;
 	bool moves = growth > now * (WORTH_A_SNAPSHOT - 1) || growth < -now * (WORTH_A_SNAPSHOT - 1) ||
@@ -185,16 +186,23 @@ static bool worth_it(const struct hw_tree_peak *t, double uncertain, int64_t bes
 	before = t->estimate_bytes;
 	copied_before = copied_since;
 	steady = moves ? 0 : steady + 1;
-	if (t->processes < 2 || steady < STEADY_LOOKS || now + uncertain < (double)best)
+	if (moves)
+		moved_ns = t->t_ns;
+	if (t->processes < 2 || (steady < STEADY_LOOKS && (steady < 1 || t->t_ns - moved_ns < STEADY_NS)))
+		return false;
+	if (!best_counted && (double)t->sum_bytes > (double)best->sum_bytes / WORTH_A_SNAPSHOT)
+		return true; /* the maximum is a guess, and the tree is still as it was then */
+	if (now + uncertain < (double)best->estimate_bytes)
 		return false;
 	if (uncertain < now * UNCERTAIN && (double)copied_since < now * UNCERTAIN)
 		return false;
 	return now + uncertain > last_snapshot * WORTH_A_SNAPSHOT || (double)copied_since > now * UNCERTAIN;
 }
 
-bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, int64_t best, int64_t *certain)
+bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, const struct hw_tree_peak *best,
+		   bool best_counted, int64_t *certain)
 {
-	if (!worth_it(t, uncertain, best) || !can_afford(now, t->sum_bytes, t->processes) || !snapshot(now, certain))
+	if (!worth_it(t, uncertain, best, best_counted) || !can_afford(now, t->sum_bytes, t->processes) || !snapshot(now, certain))
 		return false;
 	last_snapshot = (double)t->estimate_bytes;
 	return true;
@@ -208,6 +216,10 @@ void tree_forked(struct proc *child)
 	child->image.duplicate = image_anon(&child->image);
 	if (parent && parent->image.samples > 0 && image_anon(&parent->image) < child->image.duplicate)
 		child->image.duplicate = image_anon(&parent->image);
+	/* A task starts without faults (kernel/fork.c copy_mm()): all it has by now are its own. */
+	child->minor_faults = 0;
+	child->faults_known = true;
+	sharing_follow(child, child->image.last.rss_bytes - child->image.duplicate);
 }
 
 /* A process left, or replaced its image: of those that shared its pages one now owns them, the others copy that one. */

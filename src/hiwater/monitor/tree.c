@@ -98,7 +98,7 @@ void tree_look(int64_t now)
 
 	if (t.swap_bytes > g.stats.swap_peak_bytes)
 		g.stats.swap_peak_bytes = t.swap_bytes;
-	if (sharing_count(now, &t, uncertain, best.estimate_bytes, &certain)) {
+	if (sharing_count(now, &t, uncertain, &best, best_counted, &certain)) {
 		double guess = (double)t.estimate_bytes;
 		int64_t ignored;
 
