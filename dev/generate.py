@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes man/hiwater.1 from the command line's parser; with --check only says whether it is up to date.
+"""Writes the files under share/ from the command line's parser: the man page, and completion for three shells.
 
-The installed hiwater is asked, so install first: `.venv-test/bin/python dev/man.py`.
-Nothing of argparse's own formatting is used: that differs between the versions of Python, and this file is compared.
+With --check it only says which are out of date. The installed hiwater is asked, so install first:
+`.venv-test/bin/python dev/generate.py`. Nothing of argparse's own formatting is used: it differs between the versions
+of Python, and these files are compared.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ from pathlib import Path
 
 from hiwater import __version__
 from hiwater.cli import build_parser
+from hiwater.cli.completion_scripts import SCRIPTS, describe
 
-PAGE = Path(__file__).parents[1] / "man" / "hiwater.1"
+SHARE = Path(__file__).parents[1] / "share"
+COMPLETIONS = {
+    "bash": "bash-completion/completions/hiwater",
+    "zsh": "zsh/site-functions/_hiwater",
+    "fish": "fish/vendor_completions.d/hiwater.fish",
+}
 
 EXIT_STATUS = (
-    ("hiwater run, while the command could be judged", "the command's own status; 128+N when signal N ended it"),
-    ("123", "the command succeeded but broke its budget"),
+    ("hiwater run", "the command's own status; 128+N when signal N ended it; and of hiwater's own:"),
     ("124", "the time of --timeout ran out"),
     ("125", "hiwater itself failed or was misused"),
     ("126", "the command was found but could not be executed"),
     ("127", "the command was not found"),
-    ("commands that only analyse", "0 fine, 1 violated, 2 misused or unreadable data"),
+    ("hiwater show", "0; 2 misused, or the file is no recording"),
 )
 
 
@@ -71,9 +77,11 @@ def entry(action: argparse.Action) -> Iterator[str]:
 
 
 def entries(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options and operands; --help is said once, for all commands."""
     for action in parser._actions:
-        if not is_hidden(action) and not isinstance(action, argparse._SubParsersAction):
-            yield from entry(action)
+        if is_hidden(action) or isinstance(action, (argparse._SubParsersAction, argparse._HelpAction)):
+            continue
+        yield from entry(action)
 
 
 def sub_commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
@@ -104,7 +112,7 @@ def page(parser: argparse.ArgumentParser) -> str:
     for number, (name, _, sub_parser) in enumerate(commands):
         lines += [".br"] * (number > 0) + [roff(synopsis(name, sub_parser))]
     lines += [".SH DESCRIPTION", *paragraphs(parser.description or ""), *entries(parser)]
-    lines += [".SH COMMANDS"]
+    lines += [".SH COMMANDS", "Each command explains itself with \\fB\\-\\-help\\fR."]
     for name, help_text, sub_parser in commands:
         lines += [f".SS {roff(synopsis(name, sub_parser))}"]
         lines += [*paragraphs(sub_parser.description or help_text), *entries(sub_parser)]
@@ -118,15 +126,23 @@ def page(parser: argparse.ArgumentParser) -> str:
     return "\n".join(lines) + "\n"
 
 
+def files() -> dict[Path, str]:
+    """Everything that is generated: where it lies, and what is in it."""
+    parser = build_parser()
+    described = describe(parser)
+    generated = {SHARE / place: SCRIPTS[shell](described) for shell, place in COMPLETIONS.items()}
+    return {SHARE / "man/man1/hiwater.1": page(parser), **generated}
+
+
 def main() -> int:
-    text = page(build_parser())
+    stale = {path: text for path, text in files().items() if not path.exists() or path.read_text() != text}
     if sys.argv[1:] == ["--check"]:
-        if not PAGE.exists() or PAGE.read_text() != text:
-            print(f"{PAGE.name} is not what the parser says: dev/man.py writes it anew", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text)
+        for path in stale:
+            print(f"{path.relative_to(SHARE.parent)} is not what the parser says: dev/generate.py writes it anew")
+        return 1 if stale else 0
+    for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     return 0
 
 
