@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hiwater.views.style import Color
-
 if TYPE_CHECKING:
     from hiwater.doctor import Diagnosis
 
@@ -30,22 +28,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--json", metavar="FILE", help="write it to FILE as JSON; - is stdout, without the text")
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument(
-        "--color", choices=[str(choice) for choice in Color], default="auto", help="default: %(default)s"
+        "--color", choices=("auto", "always", "never"), default="auto", help="colour the output (default: auto)"
     )
     parser.set_defaults(func=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
     """Examines, prints, and says how it went."""
-    import sys
-
     from hiwater.cli import table_output
     from hiwater.errors import HiwaterError, MisuseError, OutputError, OutputExistsError
     from hiwater.views import doctor_json, doctor_text
+    from hiwater.views.style import Color
 
     try:
         with table_output.open_json(args.json, args.force) as document:
@@ -54,9 +52,8 @@ def doctor(args: argparse.Namespace) -> int:
             if not document.is_stdout:
                 table_output.show(lambda width, paint: doctor_text.render(diagnosis, width, paint), Color(args.color))
     except HiwaterError as error:
-        table_output.progress("")
-        print(f"hiwater doctor: {error}", file=sys.stderr)
-        return EXIT_MISUSE if isinstance(error, (MisuseError, OutputError, OutputExistsError)) else EXIT_UNWELL
+        misused = isinstance(error, (MisuseError, OutputError, OutputExistsError))
+        return table_output.complain("doctor", error, EXIT_MISUSE if misused else EXIT_UNWELL)
     return EXIT_FINE if diagnosis.healthy else EXIT_UNWELL
 
 

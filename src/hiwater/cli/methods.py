@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
-from hiwater.views.style import Color
+from hiwater.cli.words import split_command
 
 if TYPE_CHECKING:
-    from hiwater.errors import HiwaterError
     from hiwater.methods import Comparison, Executor
 
 EXIT_FINE, EXIT_COMMAND_FAILED, EXIT_FAILED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 0, 1, 125, 126, 127
@@ -36,7 +36,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [OPTIONS] [--] COMMAND [ARG ...]",
+        usage="hiwater methods [OPTIONS] [--] COMMAND [ARG ...]",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--ballast",
@@ -47,32 +48,58 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--json", metavar="FILE", help="write the table to FILE as JSON; - is stdout, without the table"
     )
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument("--keep-output", action="store_true", help="let the command's stdout and stderr through")
     parser.add_argument(
-        "--color", choices=[str(choice) for choice in Color], default="auto", help="default: %(default)s"
+        "--color", choices=("auto", "always", "never"), default="auto", help="colour the output (default: auto)"
     )
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to measure")
     parser.set_defaults(func=methods)
+    _take_over(parser)
+
+
+def _take_over(parser: argparse.ArgumentParser) -> None:
+    """Two things argparse cannot do for a sub-command: leave what stands behind COMMAND alone, and end with 125.
+
+    argparse would end with 2, but this sub-command executes a command, whose own status 2 may be.
+    """
+    parse = parser.parse_known_args
+
+    def misuse(message: str) -> NoReturn:
+        print(f"hiwater methods: {message}; see hiwater methods --help", file=sys.stderr)
+        raise SystemExit(EXIT_FAILED)
+
+    def split_and_parse(args: list[str], namespace: argparse.Namespace | None = None) -> tuple[object, list[str]]:
+        options, command = split_command(parser, args)
+        parsed, unknown = parse(options, namespace)
+        if unknown:
+            misuse(f"there is no option {unknown[0]}")
+        parsed.command = command
+        return parsed, []
+
+    parser.error = misuse  # type: ignore[method-assign]
+    parser.parse_known_args = split_and_parse  # type: ignore[method-assign, assignment]
 
 
 def methods(args: argparse.Namespace) -> int:
     """Measures, prints, and says how it went."""
+    from hiwater.cli.table_output import complain
     from hiwater.errors import CommandNotExecutableError, CommandNotFoundError, HiwaterError
 
     try:
         return _methods(args)
     except CommandNotFoundError as error:
-        return _fail(error, EXIT_NOT_FOUND)
+        return complain("methods", error, EXIT_NOT_FOUND)
     except CommandNotExecutableError as error:
-        return _fail(error, EXIT_NOT_EXECUTABLE)
+        return complain("methods", error, EXIT_NOT_EXECUTABLE)
     except HiwaterError as error:
-        return _fail(error, EXIT_FAILED)
+        return complain("methods", error, EXIT_FAILED)
 
 
 def _methods(args: argparse.Namespace) -> int:
     from hiwater.cli import table_output
     from hiwater.views import methods_json, methods_text
+    from hiwater.views.style import Color
 
     executor = _executor(args)
     with table_output.open_json(args.json, args.force) as document:
@@ -93,13 +120,12 @@ def _executor(args: argparse.Namespace) -> Executor:
     from hiwater.probing import Output
     from hiwater.units import parse_size
 
-    command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    if not command or not command[0]:
-        raise MisuseError("there is no command to measure: hiwater methods -- COMMAND")
+    if not args.command or not args.command[0]:
+        raise MisuseError("no command to measure; for example: hiwater methods -- ls -l")
     ballast = parse_size(args.ballast)
     _check_ballast(ballast)
     return Executor(
-        command=tuple(command),
+        command=tuple(args.command),
         ballast_bytes=ballast,
         probe=find_probe(),
         monitor=find_monitor(),
@@ -135,14 +161,14 @@ def _execute(executor: Executor) -> Comparison:
         progress(f"{number}/{len(todo)} {method.title}")
         outcomes.append((method, executor(method)))
     progress("")
-    return compare(executor.command, executor.ballast_bytes, outcomes)
+    return compare(executor.command, executor.ballast_bytes, outcomes, _hidden_bytes())
 
 
-def _fail(error: HiwaterError, status: int) -> int:
-    import sys
+def _hidden_bytes() -> int | None:
+    import os
+    import platform
+    import resource
 
-    from hiwater.cli.table_output import progress
+    from hiwater.analysis.precision import counter_error_bytes
 
-    progress("")
-    print(f"hiwater methods: {error}", file=sys.stderr)
-    return status
+    return counter_error_bytes(platform.release(), os.cpu_count(), resource.getpagesize(), 1)

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
+from hiwater.errors import HiwaterError
 from hiwater.output import OutputFile, fill
+from hiwater.views.names import visible
 from hiwater.views.paint import Paint, can_mark
 from hiwater.views.style import Color, columns, use_color
 
@@ -64,3 +66,13 @@ def progress(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
+
+
+def complain(subcommand: str, error: HiwaterError, status: int) -> int:
+    """Says on stderr what went wrong; returns the exit status."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{visible(str(error.filename))}: {error.strerror}" if error.filename else error.strerror
+    progress("")
+    print(f"hiwater {subcommand}: {text}", file=sys.stderr)
+    return status

@@ -8,9 +8,14 @@ from hiwater.methods.model import Comparison, Interface, Launcher, Method, Outco
 from hiwater.units import format_size
 
 
-def compare(command: Sequence[str], ballast_bytes: int, outcomes: Sequence[tuple[Method, Outcome]]) -> Comparison:
-    """The table of what the methods gave, judged by hiwater's readings among them."""
-    truth = _truth(outcomes)
+def compare(
+    command: Sequence[str], ballast_bytes: int, outcomes: Sequence[tuple[Method, Outcome]], hidden_bytes: int | None
+) -> Comparison:
+    """The table of what the methods gave, judged by hiwater's readings among them.
+
+    ``hidden_bytes``: how much the kernel's counters can hide of a peak on this machine, None if that is unknown.
+    """
+    truth = _truth(outcomes, hidden_bytes or 0)
     rows = []
     for method, outcome in outcomes:
         verdict = _verdict(outcome.reported_bytes, truth)
@@ -21,37 +26,39 @@ def compare(command: Sequence[str], ballast_bytes: int, outcomes: Sequence[tuple
     return Comparison(tuple(command), ballast_bytes, truth, tuple(rows))
 
 
-def _truth(outcomes: Sequence[tuple[Method, Outcome]]) -> Truth | None:
-    """The reading with the narrowest bounds, and the widest of all bounds."""
-    readings = [(m.interface, o) for m, o in outcomes if m.interface.is_hiwater and o.reported_bytes is not None]
-    if not readings:
+def _truth(outcomes: Sequence[tuple[Method, Outcome]], hidden_bytes: int) -> Truth | None:
+    readings = [(m.interface, o) for m, o in outcomes if m.interface.is_hiwater]
+    estimates = [outcome.reported_bytes for _, outcome in readings if outcome.reported_bytes is not None]
+    if not estimates:
         return None
-    lows = [outcome.low_bytes or 0 for _, outcome in readings]
-    highs = [outcome.high_bytes for _, outcome in readings]
-    known = [high for high in highs if high is not None]
-
-    def width(reading: tuple[Interface, Outcome]) -> float:
-        _, outcome = reading
-        return float("inf") if outcome.high_bytes is None else outcome.high_bytes - (outcome.low_bytes or 0)
-
-    interface, best = min(readings, key=width)
+    interface, best = min(readings, key=lambda reading: _width(reading[1]))
     assert best.reported_bytes is not None
+    highs = [outcome.high_bytes for _, outcome in readings if outcome.reported_bytes is not None]
+    known = [high for high in highs if high is not None]
+    low = best.low_bytes or 0
     return Truth(
         bytes=best.reported_bytes,
-        low_bytes=best.low_bytes or 0,
+        low_bytes=low,
         high_bytes=best.high_bytes,
         interface=interface,
-        widest_low_bytes=min(lows),
-        widest_high_bytes=max(known) if len(known) == len(highs) else None,
+        right_from_bytes=max(0, min(low, *estimates) - hidden_bytes),
+        right_to_bytes=max(known) if len(known) == len(highs) else None,
     )
+
+
+def _width(outcome: Outcome) -> float:
+    """How far apart the bounds are; what has none comes last."""
+    if outcome.reported_bytes is None or outcome.high_bytes is None:
+        return float("inf") if outcome.reported_bytes is None else 1e300
+    return outcome.high_bytes - (outcome.low_bytes or 0)
 
 
 def _verdict(reported: int | None, truth: Truth | None) -> Verdict:
     if reported is None or truth is None:
         return Verdict.UNKNOWN
-    if reported < truth.widest_low_bytes:
+    if reported < truth.right_from_bytes:
         return Verdict.LOW
-    if truth.widest_high_bytes is not None and reported > truth.widest_high_bytes:
+    if truth.right_to_bytes is not None and reported > truth.right_to_bytes:
         return Verdict.HIGH
     return Verdict.WITHIN
 
@@ -125,10 +132,15 @@ def _why_gnu_time(_method: Method, _outcome: Outcome, verdict: Verdict) -> str:
 
 
 def _why_polled(_method: Method, outcome: Outcome, verdict: Verdict) -> str:
-    looked = "looked once" if outcome.looks == 1 else f"looked {outcome.looks} times"
-    if verdict is Verdict.LOW:
-        return f"{looked}: the peak came between, or in a child, where it does not look"
-    return f"{looked}, and this time the peak lasted long enough to be seen"
+    if verdict is not Verdict.LOW:
+        return f"looked {_times(outcome.looks)}, and this time the peak lasted long enough to be seen"
+    if outcome.looks == 1:
+        return "looked once, right after the start: the peak came later, or in a child, where it does not look"
+    return f"looked {_times(outcome.looks)}: the peak came between, or in a child, where it does not look"
+
+
+def _times(looks: int | None) -> str:
+    return "once" if looks == 1 else f"{looks} times"
 
 
 def _why_exit_stop(_method: Method, _outcome: Outcome, verdict: Verdict) -> str:
@@ -141,7 +153,10 @@ def _why_hiwater(method: Method, outcome: Outcome) -> str:
     bounds = f"between {format_size(outcome.low_bytes)} and {format_size(outcome.high_bytes)}"
     if outcome.high_bytes is None:
         bounds = f"at least {format_size(outcome.low_bytes)}"
-    how = (
-        "every image's mark at its end" if method.interface is Interface.HIWATER_TRACE else "forks from a tiny process"
-    )
+    if method.interface is Interface.HIWATER_QUIET:
+        how = "forks from a tiny process, and samples"
+    elif outcome.fell_back:
+        how = "could not trace, see hiwater doctor; as without --trace"
+    else:
+        how = "sees every program image start and end"
     return f"{how}: {bounds} ({outcome.source})"

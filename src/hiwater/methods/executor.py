@@ -138,6 +138,7 @@ def _read_recording(outcome: Outcome, result: Path) -> Outcome:
         low_bytes=peak.low,
         high_bytes=peak.high,
         source=None if peak.method is None else str(peak.method),
+        fell_back=recording.facts.mode != recording.facts.mode_wanted,
         exit_code=recording.exit_code,
         term_signal=recording.term_signal,
         problem=None if peak.bytes is not None else "hiwater has no figure for it",

@@ -91,6 +91,8 @@ class Outcome:
     high_bytes: int | None = None
     source: str | None = None
     """Which of its means gave hiwater the figure."""
+    fell_back: bool = False
+    """hiwater was to trace and could not."""
     errors: str = ""
     """The end of what the command wrote to stderr."""
 
@@ -102,10 +104,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """hiwater's reading, of its execution of the command with the narrowest bounds.
-
-    Each execution of a command differs a little, and each has its bounds: the other methods are judged by the widest.
-    """
+    """hiwater's reading, of its execution of the command with the narrowest bounds, and what counts as right."""
 
     bytes: int
     low_bytes: int
@@ -113,17 +112,18 @@ class Truth:
     """None where nothing bounds it."""
     interface: Interface
     """Which of the executions this is."""
-    widest_low_bytes: int
-    """The lowest bound of all of hiwater's executions."""
-    widest_high_bytes: int | None
-    """The highest."""
+    right_from_bytes: int
+    """Figures below this are too low. It lies below ``low_bytes`` by what the kernel's counters can hide here, because
+    no method that depends on them could do better; and each execution of a command differs a little."""
+    right_to_bytes: int | None
+    """Figures above this are too high: the highest bound of all of hiwater's executions."""
 
 
 class Verdict(Enum):
     """How a figure compares with the truth."""
 
     WITHIN = "within"
-    """Inside hiwater's bounds."""
+    """As right as the kernel's counters allow."""
     HIGH = "high"
     LOW = "low"
     UNKNOWN = "unknown"

@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from hiwater.methods.model import Comparison, Launcher, Row, Verdict
 from hiwater.units import format_size
+from hiwater.views.names import visible
 from hiwater.views.paint import Paint
 
 _TITLE, _FIGURE = 27, 11
@@ -27,12 +28,12 @@ def render(comparison: Comparison, width: int, paint: Paint) -> str:
         for row in rows:
             lines += _row(row, reasons, width, paint)
     for note in _notes(comparison):
-        lines += ["", *wrap(note, width)]
+        lines += ["", *wrap(note, width, break_on_hyphens=False)]
     return "\n".join(lines) + "\n"
 
 
 def _head(comparison: Comparison, width: int, paint: Paint) -> list[str]:
-    command = shlex.join(comparison.command)
+    command = visible(shlex.join(comparison.command))
     if len(command) > 3 * width:
         command = command[: 3 * width] + " ..."
     truth = comparison.truth
@@ -92,7 +93,7 @@ def _notes(comparison: Comparison) -> list[str]:
     ends = sorted({_end(row) for row in failures})
     note = f"The command failed in {len(failures)} of {len(comparison.rows)} executions ({', '.join(ends)})."
     said = next((row.outcome.errors for row in failures if row.outcome.errors), "")
-    return [note, *([f"It said: {said.splitlines()[-1]}"] if said else [])]
+    return [f"{note} It said: {visible(said.splitlines()[-1])}" if said else note]
 
 
 def _end(row: Row) -> str:
