@@ -22,6 +22,14 @@ class BinaryNotFoundError(HiwaterError):
     """One of hiwater's own C programs is not where it belongs."""
 
 
+class MissingExtraError(HiwaterError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} take {package}, which is not installed: pip install 'hiwater[{extra}]'")
+        self.extra = extra
+
+
 class OutputExistsError(HiwaterError, FileExistsError):
     """A file to be written is there already."""
 
