@@ -33,7 +33,8 @@ def _quantity(text: str, units: dict[str, int], what: str, examples: str, bare: 
     if match is None or unit is None:
         raise MisuseError(f"{text!r} is not a {what}: write {examples}")
     fraction = match.group(2) or ""
-    return int(match.group(1) + fraction) * unit // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    return int(match.group(1) + fraction) * unit // scale
 
 
 def parse_size(text: str) -> int:

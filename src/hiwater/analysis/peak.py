@@ -101,7 +101,8 @@ def peak_rss(evidence: Evidence) -> Reading:
     end = evidence.recording.end
     if end is not None and end.ended_by is EndedByCode.NOT_STARTED:
         return UNKNOWN
-    low, high = _lower(evidence), _upper(evidence)
+    low = _lower(evidence)
+    high = _upper(evidence, low)
     best = max(_candidates(evidence), default=None)
     if best is None:
         return Reading(None, low, high, None)
@@ -155,9 +156,10 @@ def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
     return proven if proven > evidence.floor + evidence.error else None
 
 
-def _upper(evidence: Evidence) -> int | None:
-    bounds = [bound for bound in (_upper_by_wait(evidence), _upper_by_trace(evidence)) if bound is not None]
-    return min(bounds, default=None)
+def _upper(evidence: Evidence, low: int) -> int | None:
+    """The tighter of two bounds; one that contradicts what is certain is none."""
+    bounds = (_upper_by_wait(evidence), _upper_by_trace(evidence))
+    return min((bound for bound in bounds if bound is not None and bound >= low), default=None)
 
 
 def _upper_by_trace(evidence: Evidence) -> int | None:

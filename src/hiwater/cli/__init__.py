@@ -54,5 +54,5 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at its end.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 141

@@ -7,6 +7,7 @@ import os
 import sys
 
 from hiwater.binaries import find_monitor
+from hiwater.cli.budgets import add_budget_options, check_budget_options, exit_status, has_budget, judge_recording
 from hiwater.cli.foreground import Foreground
 from hiwater.cli.words import split_command
 from hiwater.errors import CommandNotExecutableError, CommandNotFoundError, HiwaterError, MisuseError, MonitorError
@@ -16,6 +17,7 @@ from hiwater.units import parse_duration_ns
 
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
+    from hiwater.analysis.budget import Judgement
     from hiwater.recording.model import Recording
 
 OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
@@ -32,9 +34,11 @@ examples:
   hiwater run -q --json peak.json -- ./prog  figures for machines only
   hiwater run --trace -- ./prog             see every process, its first and its last instant
   hiwater run --timeout 10m -- ./tests      end the whole tree after ten minutes
+  hiwater run --budget 64MiB -- ./prog      fail if it needs more
 
-exit status: that of COMMAND; 128+N if signal N ended it; 124 the time-out ran out; 125 hiwater itself failed or was
-misused; 126 COMMAND cannot be executed; 127 COMMAND was not found.
+exit status: that of COMMAND; 128+N if signal N ended it; 123 COMMAND succeeded but broke its budget; 124 the time-out
+ran out; 125 hiwater itself failed or was misused, or a budget could not be judged; 126 COMMAND cannot be executed; 127
+COMMAND was not found.
 """
 
 
@@ -91,6 +95,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=_duration,
         help="wait so long for descendants that outlive COMMAND (default 1s)",
     )
+    add_budget_options(parser)
     parser.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="colour the summary (default: auto)"
     )
@@ -113,6 +118,7 @@ def main(words: list[str]) -> int:
         parser.error("no command to execute; for example: hiwater run -- make -j8")
     if args.timeout == 0:
         parser.error("argument --timeout: at least 1ns")
+    check_budget_options(parser, args)
     try:
         return _Run(args, command).execute()
     except HiwaterError as error:
@@ -140,7 +146,7 @@ def _say(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError):
-        sys.stderr = None  # type: ignore[assignment] - or Python would flush it once more at its end
+        sys.stderr = None  # or Python would flush it once more at its end
 
 
 class _Run:
@@ -149,7 +155,7 @@ class _Run:
     def __init__(self, args: argparse.Namespace, command: list[str]) -> None:
         self.args = args
         self.command = command
-        self.reports = not args.quiet or args.json is not None
+        self.reports = not args.quiet or args.json is not None or has_budget(args)
         self.monitor = find_monitor()
         self.file = OutputFile(args.output, force=args.force) if args.output is not None else None
         try:
@@ -222,21 +228,32 @@ class _Run:
             file.finish()
 
     def _report(self, recording: Recording) -> int:
-        own = 0
+        judgements = judge_recording(self.args, recording)
+        own = exit_status(self.args, judgements)
         if self.args.json is not None:
             from hiwater.views import json_view
 
             try:
-                self._write_json(json_view.render(recording))
+                self._write_json(json_view.render(recording, judgements))
             except (HiwaterError, OSError) as error:
-                own = _complain(error if isinstance(error, HiwaterError) else HiwaterError(f"--json: {error.strerror}"))
-        if not self.args.quiet and sys.stderr is not None:
-            from hiwater.views import style, terminal
-
-            color = style.use_color(style.Color(self.args.color), sys.stderr.isatty(), os.environ)
-            text = terminal.render(recording, width=style.columns(sys.stderr), color=color)
-            _say(style.encodable(text, sys.stderr.encoding))
+                failed = _complain(
+                    error if isinstance(error, HiwaterError) else HiwaterError(f"--json: {error.strerror}")
+                )
+                own = own or failed
+        if sys.stderr is not None and (not self.args.quiet or judgements):
+            self._say_summary(recording, judgements)
         return own
+
+    def _say_summary(self, recording: Recording, judgements: tuple[Judgement, ...]) -> None:
+        """A budget that was not kept is said even where no summary is wanted."""
+        from hiwater.views import budget_text, style, terminal
+
+        color = style.use_color(style.Color(self.args.color), sys.stderr.isatty(), os.environ)
+        text = ""
+        if not self.args.quiet:
+            text = terminal.render(recording, width=style.columns(sys.stderr), color=color)
+        text += budget_text.render(judgements, color=color, failures_only=self.args.quiet)
+        _say(style.encodable(text, sys.stderr.encoding))
 
     def _write_json(self, text: str) -> None:
         data = text.encode()

@@ -6,9 +6,11 @@ Sizes are integers in bytes, times are seconds, unknown is null. Keys may be add
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from hiwater._version import __version__
+from hiwater.analysis.budget import Judgement, overall, reason
 from hiwater.analysis.summary import ImageSummary, Summary
 from hiwater.recording.model import Recording, Rss
 from hiwater.views.names import valid
@@ -16,12 +18,12 @@ from hiwater.views.names import valid
 SCHEMA = "hiwater.run/1"
 
 
-def render(recording: Recording) -> str:
+def render(recording: Recording, judgements: Sequence[Judgement] = ()) -> str:
     """The document as text, with a newline at its end."""
-    return json.dumps(document(recording), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document(recording, judgements), indent=2, ensure_ascii=False) + "\n"
 
 
-def document(recording: Recording) -> dict[str, object]:
+def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict[str, object]:
     """The document as plain dictionaries and lists."""
     s = recording.summary
     return {
@@ -56,7 +58,30 @@ def document(recording: Recording) -> dict[str, object]:
             "cpu_seconds": s.sampling.cpu_seconds,
         },
         "host": _host(recording),
+        "budget": budget(judgements) if judgements else None,
         "warnings": [{"code": valid(w.code), "message": valid(w.message)} for w in s.warnings],
+    }
+
+
+def budget(judgements: Sequence[Judgement]) -> dict[str, object]:
+    """Verdict and reason, and each limit with the reading that it was held against."""
+    return {
+        "status": overall(judgements),
+        "reason": reason(judgements),
+        "limits": [
+            {
+                "figure": judgement.budget.figure,
+                "limit_bytes": judgement.budget.limit_bytes,
+                "bytes": judgement.reading.bytes,
+                "lower_bytes": judgement.reading.low,
+                "upper_bytes": judgement.reading.high,
+                "over_bytes": judgement.over_bytes,
+                "status": judgement.status,
+                "straddles": judgement.straddles,
+                "reason": judgement.reason,
+            }
+            for judgement in judgements
+        ],
     }
 
 

@@ -20,7 +20,7 @@ def render(recording: Recording, *, width: int = 100, color: bool = False) -> st
     summary = recording.summary
     lines = [_headline(summary, width, style)]
     if summary.peak_rss.bytes is not None:
-        lines += [_peak(summary, style, width), *_tree(summary, style), *_inherited(summary, style)]
+        lines += [_peak(summary, style, width), *_tree(summary, style), *_inherited(summary, style, width)]
         lines += _phases(summary)
     elif summary.ended_by != "not_started":
         lines.append("  peak RSS  unknown: nothing could be read")
@@ -28,13 +28,31 @@ def render(recording: Recording, *, width: int = 100, color: bool = False) -> st
     return "".join(line + "\n" for line in lines)
 
 
+def _flow(head: str, head_width: int, parts: list[str], width: int, indent: int) -> str:
+    """``head`` and as many ``parts`` behind it as fit, dots between them; the others on a line of their own."""
+    lines, used, first = [head], head_width, True
+    for part in parts:
+        joint = " " if first else " · "
+        if used + len(joint) + len(part) > width and used > indent:
+            lines.append(" " * indent + part)
+            used = indent + len(part)
+        else:
+            lines[-1] += joint + part
+            used += len(joint) + len(part)
+        first = False
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def _headline(s: Summary, width: int, style: Style) -> str:
-    facts = f"{_ending(s)} · {format_seconds(s.wall_seconds)} wall"
+    times = f"{format_seconds(s.wall_seconds)} wall"
     if s.user_seconds is not None and s.system_seconds is not None:
-        facts += f", {format_seconds(s.user_seconds)} user, {format_seconds(s.system_seconds)} system"
-    room = max(24, width - len("hiwater:  · ") - len(facts))
+        times += f", {format_seconds(s.user_seconds)} user, {format_seconds(s.system_seconds)} system"
+    ending = _ending(s)
+    # The name gives way first, but not so far that it cannot be recognized.
+    room = max(24, width - len(f"hiwater:  · {ending} · {times}"))
     name = shorten(command_line(s.command), room) if s.command else "(unknown command)"
-    return f"hiwater: {style.figure(name)} · {facts}"
+    head = f"hiwater: {style.figure(name)} ·"
+    return _flow(head, len(f"hiwater: {name} ·"), [ending, times], width, len("hiwater: "))
 
 
 def _ending(s: Summary) -> str:
@@ -69,7 +87,8 @@ def _peak(s: Summary, style: Style, width: int) -> str:
     known = [f"{name} {mib(size)}" for name, size in parts if size is not None]
     if s.peak_swap_bytes:
         known.append(f"swapped out {mib(s.peak_swap_bytes)}")
-    return " ".join([_figure("peak RSS", s.peak_rss, style), " · ".join([who, *known])]).rstrip()
+    head = _figure("peak RSS", s.peak_rss, style)
+    return _flow(head, len(_figure("peak RSS", s.peak_rss, Style(False))), [who, *known], width, LABEL + 3)
 
 
 def _tree(s: Summary, style: Style) -> list[str]:
@@ -85,18 +104,15 @@ def _tree(s: Summary, style: Style) -> list[str]:
     return [f"{_figure('tree peak', reading, style)} {counts}"]
 
 
-def _inherited(s: Summary, style: Style) -> list[str]:
+def _inherited(s: Summary, style: Style, width: int) -> list[str]:
     """Only where the launcher's size would have been taken for the command's."""
     floor, peak = s.inherited.launcher_peak_bytes, s.peak_rss.bytes
     if not s.inherited.misleads or floor is None or peak is None:
         return []
     name = visible(s.inherited.launcher_name or "the launcher")
-    return [
-        style.alarm(
-            f"  wait4 in {name} (pid {s.inherited.launcher_pid}) would have said {format_size(floor)}: "
-            f"{format_size(floor - peak)} of it inherited from {name}"
-        )
-    ]
+    claim = f"  wait4 in {name} (pid {s.inherited.launcher_pid}) would have said {format_size(floor)}:"
+    truth = f"{format_size(floor - peak)} of it inherited from {name}"
+    return [style.alarm(line) for line in _flow(claim, len(claim), [truth], width, 4).split("\n")]
 
 
 def _phases(s: Summary) -> list[str]:
