@@ -27,8 +27,9 @@ COMPLETIONS = {
 
 EXIT_STATUS = (
     ("hiwater run", "the command's own status; 128+N when signal N ended it; and of hiwater's own:"),
+    ("123", "the command succeeded but broke its budget"),
     ("124", "the time of --timeout ran out"),
-    ("125", "hiwater itself failed or was misused"),
+    ("125", "hiwater itself failed or was misused, or a budget could not be judged"),
     ("126", "the command was found but could not be executed"),
     ("127", "the command was not found"),
     ("hiwater show", "0; 2 misused, or the file is no recording"),
