@@ -115,15 +115,18 @@ class Executor:
 
 
 def _read_gnu_time(outcome: Outcome, result: Path) -> Outcome:
-    # When the command fails, a sentence about that comes before the figure.
     try:
-        lines = result.read_text("utf-8", "replace").split("\n")
+        text = result.read_text("utf-8", "replace")
     except OSError as error:
         return replace(outcome, problem=f"GNU time wrote no result ({error.strerror})")
-    figures = [line for line in lines if re.fullmatch(r"\d+", line)]
-    if not figures:
+    # When the command fails, a sentence about that comes before the figure; of a signal, time's own status only hints.
+    signal = re.match(r"Command terminated by signal (\d+)\n", text)
+    if signal:
+        outcome = replace(outcome, exit_code=None, term_signal=int(signal.group(1)))
+    figure = re.search(r"^(\d+)\n\Z", text, re.MULTILINE)
+    if figure is None:
         return replace(outcome, problem="GNU time wrote no figure")
-    return replace(outcome, reported_bytes=int(figures[-1]) * 1024)
+    return replace(outcome, reported_bytes=int(figure.group(1)) * 1024)
 
 
 def _read_recording(outcome: Outcome, result: Path) -> Outcome:

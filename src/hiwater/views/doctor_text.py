@@ -24,7 +24,7 @@ def render(diagnosis: Diagnosis, width: int, paint: Paint) -> str:
     for sentence in diagnosis.uses:
         lines += wrap(sentence, width, initial_indent="  ", subsequent_indent="  ")
     lines += ["", paint("bold", "Self-test: programs that know their size")]
-    lines += [paint("dim", f"  {'program':{_PROGRAM}}  mode   {'true size':>9}  {'off by':>9}   stated bounds")]
+    lines += [paint("dim", f"  {'program':{_PROGRAM}}  mode   {'true size':>9}  {'off by':>9}  stated bounds")]
     for test in diagnosis.self_tests:
         lines += _self_test(test, width, paint)
     lines += ["", *wrap(_verdict(diagnosis), width)]
@@ -53,7 +53,7 @@ def _self_test(test: SelfTest, width: int, paint: Paint) -> list[str]:
         return [start, *wrap(test.problem or "no figure", width, initial_indent="    ", subsequent_indent="    ")]
     sign = "+" if test.error_bytes >= 0 else "-"
     off_by = f"{sign}{abs(test.error_bytes) / 1024:.0f} KiB"
-    return [f"{start}  {off_by:>9}   {format_size(test.low_bytes)} to {format_size(test.high_bytes)}"]
+    return [f"{start}  {off_by:>9}  {format_size(test.low_bytes)} to {format_size(test.high_bytes)}"]
 
 
 def _verdict(diagnosis: Diagnosis) -> str:

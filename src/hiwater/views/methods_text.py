@@ -68,10 +68,10 @@ def _row(row: Row, reasons: int | None, width: int, paint: Paint) -> list[str]:
     good = {Verdict.WITHIN: True, Verdict.HIGH: False, Verdict.LOW: False, Verdict.UNKNOWN: None}[row.verdict]
     style = {True: "green", False: "red", None: "yellow"}[good]
     reported = "no figure" if row.outcome.reported_bytes is None else format_size(row.outcome.reported_bytes)
-    figures = (
-        f"{paint.mark(good)} {row.method.title:{_TITLE}}  {reported:>{_FIGURE}}"
-        f"  {paint(style, f'{_off_by(row):>{_FIGURE}}')}"
-    )
+    figures = f"{paint.mark(good)} {row.method.title:{_TITLE}}  {reported:>{_FIGURE}}"
+    off_by = _off_by(row)
+    if off_by or reasons is not None:
+        figures += "  " + paint(style, f"{off_by:>{_FIGURE}}")
     if reasons is None:
         return [figures, *(paint("dim", "    " + line) for line in wrap(row.why, width - 4))]
     first, *rest = wrap(row.why, reasons) or [""]
