@@ -97,6 +97,11 @@ class Outcome:
     """The end of what the command wrote to stderr."""
 
     @property
+    def ran(self) -> bool:
+        """Whether the command was executed to its end, with or without a figure."""
+        return self.exit_code is not None or self.term_signal is not None
+
+    @property
     def succeeded(self) -> bool:
         """Whether the command ran and ended with exit status 0."""
         return self.exit_code == 0
@@ -154,4 +159,4 @@ class Comparison:
     @property
     def failures(self) -> tuple[Row, ...]:
         """The executions in which the command did not succeed."""
-        return tuple(row for row in self.rows if not row.outcome.succeeded and row.outcome.problem is None)
+        return tuple(row for row in self.rows if row.outcome.ran and not row.outcome.succeeded)

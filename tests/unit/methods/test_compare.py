@@ -117,11 +117,12 @@ def test_polling_says_how_often_it_looked(looks: int, reported: int, word: str) 
 
 
 def test_failures_are_executions_of_the_command_that_did_not_succeed() -> None:
-    """An exit status or a signal is a failure of the command; a method without a figure is not."""
+    """An exit status or a signal is a failure, with or without a figure; that a method cannot be tried is not."""
     comparison = table(
         (FORK, Outcome(MIB, exit_code=3)),
         (FORK, Outcome(MIB, term_signal=9)),
         (FORK, Outcome(MIB, exit_code=0)),
+        (FORK, Outcome(None, problem="it had ended before there was anything to see", exit_code=4)),
         (FORK, Outcome(None, problem="ptrace is refused")),
     )
-    assert [row.outcome.exit_code for row in comparison.failures] == [3, None]
+    assert [row.outcome.exit_code for row in comparison.failures] == [3, None, 4]
