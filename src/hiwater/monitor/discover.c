@@ -75,7 +75,7 @@ static enum found consider(int32_t pid, int64_t now)
 		return FOUND_GONE; /* gone since, or hidden from us */
 	if (stat.ppid != g.self && !proc_find((int32_t)stat.ppid))
 		return FOUND_FOREIGN;
-	if (stat.state == 'Z' || stat.state == 'X')
+	if ((stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1)
 		return FOUND_GONE; /* its memory is gone; whoever waits for it gets its rusage */
 	p = proc_add(pid, (int32_t)stat.ppid, now);
 	if (!p)

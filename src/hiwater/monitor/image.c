@@ -53,9 +53,10 @@ void image_note(struct proc *p, int64_t now, const struct status *st)
 	if (st->threads > im->threads)
 		im->threads = st->threads;
 	im->last_read_ns = now;
-	p->ignores_sigchld = st->ignores_sigchld;
-	if (st->ignores_sigchld)
+	if (st->ignores_sigchld) {
+		p->ignored_sigchld = true;
 		g.stats.uncounted = 1;
+	}
 	image_take(p, now, &rss, st->hwm, st->swap);
 }
 
@@ -127,6 +128,26 @@ void proc_announce(struct proc *p, uint16_t seen)
 	stream_event(HW_PROC_START, seen, &start, sizeof(start));
 }
 
+/* Children of a process that ignores SIGCHLD are waited for by nobody. It may have begun to since it was last read. */
+static bool parent_ignores(const struct proc *p)
+{
+	struct proc *parent = proc_by_id(p->parent);
+	char path[32], buf[8192];
+	struct status st;
+	ssize_t n;
+
+	if (!parent)
+		return false;
+	if (!parent->ignored_sigchld) {
+		snprintf(path, sizeof(path), "/proc/%d/status", (int)parent->pid);
+		n = read_file(path, buf, sizeof(buf));
+		parent->ignored_sigchld = n > 0 && parse_status(buf, (size_t)n, &st) && st.ignores_sigchld;
+	}
+	if (parent->ignored_sigchld)
+		g.stats.uncounted = 1;
+	return parent->ignored_sigchld || parent->uncounted;
+}
+
 void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru)
 {
 	struct hw_proc_end end = {.t_ns = now, .proc = p->id, .status = status, .maxrss_bytes = -1, .user_ns = -1,
@@ -139,7 +160,7 @@ void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int statu
 		end.minor_faults = ru->ru_minflt;
 		end.major_faults = ru->ru_majflt;
 	}
-	if (p->uncounted)
+	if (p->uncounted || (flags == 0 && parent_ignores(p)))
 		flags |= HW_PROC_MAY_BE_UNCOUNTED;
 	stream_event(HW_PROC_END, flags, &end, sizeof(end));
 }

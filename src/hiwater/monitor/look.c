@@ -39,20 +39,35 @@ static bool switch_thread(struct proc *p)
 	return true;
 }
 
-enum look look_statm(struct proc *p, struct statm *out)
+/* Back to the leader: a thread that calls execve becomes it. */
+static void back_to_leader(struct proc *p)
+{
+	p->tid = p->pid;
+	forget_files(p);
+}
+
+static bool read_statm(struct proc *p, struct statm *out)
 {
 	char buf[256];
+	ssize_t n = read_kept(p, "statm", &p->statm_fd, buf, sizeof(buf));
 
-	for (int attempt = 0; attempt < 2; attempt++) {
-		ssize_t n = read_kept(p, "statm", &p->statm_fd, buf, sizeof(buf));
+	g.stats.reads++;
+	return n > 0 && parse_statm(buf, (size_t)n, out) && out->rss > 0;
+}
 
-		g.stats.reads++;
-		if (n < 0 && p->tid == p->pid)
-			return LOOK_GONE;
-		if (n > 0 && parse_statm(buf, (size_t)n, out) && out->rss > 0)
+enum look look_statm(struct proc *p, struct statm *out)
+{
+	if (read_statm(p, out))
+		return LOOK_OK;
+	if (p->tid != p->pid) {
+		back_to_leader(p);
+		if (read_statm(p, out))
 			return LOOK_OK;
-		if (!switch_thread(p))
-			break;
+	}
+	if (switch_thread(p)) {
+		if (read_statm(p, out))
+			return LOOK_OK;
+		back_to_leader(p);
 	}
 	return kill(p->pid, 0) == 0 || errno == EPERM ? LOOK_ZOMBIE : LOOK_GONE;
 }

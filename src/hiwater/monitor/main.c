@@ -36,7 +36,7 @@ struct globals g = {.period_ns = NS_PER_MS, .linger_ns = NS_PER_S, .kill_after_n
 static int64_t start_ns;
 static struct launch launch = {.error_fd = -1, .release_fd = -1};
 static sigset_t command_mask, handled;
-static bool command_ended, timed_out, nothing_left, runs;
+static bool command_ended, timed_out, command_timed_out, interrupted, nothing_left, runs;
 static int command_status;
 static int64_t command_ended_ns, terminate_ns, user_ns, system_ns;
 static int exec_errno;
@@ -130,7 +130,9 @@ static bool is_own_child(pid_t pid)
 {
 	struct proc *p = proc_find(pid);
 
-	return pid == g.command || !g.trace || !p || kill(pid, 0) != 0;
+	if (pid == g.command || !g.trace)
+		return true;
+	return p && kill(pid, 0) != 0; /* a thread's end is told too, with the figures of its whole process */
 }
 
 static void gone(pid_t pid, int status, const struct rusage *ru, int64_t now)
@@ -188,31 +190,56 @@ static void signal_tree(int sig)
 			kill(procs[i].pid, sig);
 }
 
-static void check_timeout(int64_t now)
+/* Returns when the time-out wants to be asked again. */
+static int64_t check_timeout(int64_t now)
 {
-	if (g.timeout_ns == 0 || now < g.timeout_ns)
-		return;
+	if (g.timeout_ns == 0)
+		return INT64_MAX;
+	if (now < g.timeout_ns)
+		return g.timeout_ns;
 	if (!timed_out) {
 		timed_out = true;
+		command_timed_out = !command_ended;
 		terminate_ns = now;
 		signal_tree(SIGTERM);
 		signal_tree(SIGCONT); /* a stopped process can not end */
-		return;
+		return now + g.kill_after_ns;
 	}
-	if (now - terminate_ns >= g.kill_after_ns) {
-		if (!g.trace)
-			discover_all(now);
-		signal_tree(SIGKILL);
-	}
+	if (now - terminate_ns < g.kill_after_ns)
+		return terminate_ns + g.kill_after_ns;
+	if (!g.trace)
+		discover_all(now);
+	signal_tree(SIGKILL);
+	return now + 10 * NS_PER_MS; /* what they leave behind is found in the next round */
 }
 
-static bool finished(int64_t now)
+/* Returns when there is nothing more to wait for; 0: now. */
+static int64_t check_finished(int64_t now)
 {
-	if (nothing_left)
-		return true;
-	if (!command_ended || (timed_out && now - terminate_ns < 3 * g.kill_after_ns + NS_PER_S))
-		return false;
-	return now - command_ended_ns >= g.linger_ns;
+	int64_t when;
+
+	if (nothing_left || (command_ended && interrupted))
+		return 0;
+	if (!command_ended)
+		return INT64_MAX;
+	when = command_ended_ns + g.linger_ns;
+	if (timed_out && when < terminate_ns + 3 * g.kill_after_ns + NS_PER_S)
+		when = terminate_ns + 3 * g.kill_after_ns + NS_PER_S;
+	return now >= when ? 0 : when;
+}
+
+/* Looks if it is time to. Returns when to wake up again; 0: all is over. */
+static int64_t step(void)
+{
+	int64_t now = now_ns(), timeout, end;
+
+	if (now >= sampler_next())
+		sampler_tick(now);
+	timeout = check_timeout(now);
+	end = check_finished(now);
+	if (timeout < sampler_next())
+		return end < timeout ? end : timeout;
+	return end < sampler_next() ? end : sampler_next();
 }
 
 /* ---- the loop ---- */
@@ -227,10 +254,17 @@ static void pass_on(const siginfo_t *info)
 	case SIGTTOU:
 	case SIGALRM:
 		return;
+	case SIGINT:
+	case SIGTERM:
+	case SIGHUP:
+	case SIGQUIT:
+		interrupted |= command_ended; /* we only linger: stop that */
+		break;
 	default:
-		if (from_process && !command_ended)
-			kill(g.command, info->si_signo);
+		break;
 	}
+	if (from_process && !command_ended)
+		kill(g.command, info->si_signo);
 }
 
 /* Sleeps until something happens; true if children have changed. */
@@ -276,10 +310,15 @@ static void sleep_in_wait(void)
 		die("no timer", strerror(errno));
 }
 
-static void set_alarm(int64_t in_ns)
+static void set_alarm(int64_t at)
 {
+	static int64_t set_for;
 	struct itimerspec when = {.it_interval = {0, 5 * NS_PER_MS}};
+	int64_t in_ns = at - now_ns();
 
+	if (at == set_for)
+		return;
+	set_for = at;
 	if (in_ns < 1000)
 		in_ns = 1000;
 	when.it_value = (struct timespec){in_ns / NS_PER_S, in_ns % NS_PER_S};
@@ -289,35 +328,17 @@ static void set_alarm(int64_t in_ns)
 static void watch_traced(void)
 {
 	sleep_in_wait();
-	for (;;) {
-		int64_t now = now_ns();
-
-		if (now >= sampler_next()) {
-			sampler_tick(now);
-			check_timeout(now);
-			set_alarm(sampler_next() - now_ns());
-		}
-		if (finished(now))
-			return;
+	for (int64_t next; (next = step()) != 0;) {
+		set_alarm(next);
 		(void)reap_one(0);
 	}
 }
 
 static void watch(void)
 {
-	for (;;) {
-		int64_t now = now_ns();
-
-		if (now >= sampler_next()) {
-			sampler_tick(now);
-			reap(); /* SIGCHLD may have come while it was pending already */
-			check_timeout(now);
-		}
-		if (finished(now))
-			return;
-		if (sleep_until(sampler_next()))
+	for (int64_t next; (next = step()) != 0;)
+		if (sleep_until(next))
 			reap();
-	}
 }
 
 /* ---- the report ---- */
@@ -328,7 +349,7 @@ static enum hw_ended_by ended_by(void)
 
 	if (exec_errno)
 		return HW_BY_NOT_STARTED;
-	if (timed_out)
+	if (command_timed_out)
 		return HW_BY_TIMEOUT;
 	if (!WIFSIGNALED(command_status))
 		return HW_BY_EXIT;
@@ -404,6 +425,7 @@ static void start(const struct options *o)
 		}
 		close(launch.release_fd);
 	}
+	target_let_go(&launch, stream_fd());
 	struct proc *p = proc_add(launch.pid, g.self, 0);
 
 	if (!p)

@@ -33,6 +33,7 @@ struct stat_line {
 	char comm[64];
 	size_t comm_len;
 	char state;
+	int64_t threads; /* -1 unknown */
 	int64_t ppid, minor_faults, child_minor_faults;
 	uint64_t start_stack; /* another one after each execve; 0 unknown */
 };
@@ -48,6 +49,7 @@ int64_t find_number(const char *text, size_t len, const char *key); /* "key  N":
 bool parse_decimal(const char *text, int64_t *out);	       /* a whole string, not negative */
 
 /* ---- stream.c: writes events; a failing disk never stops the target ---- */
+int stream_fd(void);
 bool stream_open(int fd, int64_t started_realtime_ns);
 void stream_record(uint16_t type, uint16_t flags, const void *fixed, size_t fixed_len, const void *tail,
 		   size_t tail_len, size_t tail2_len, const void *tail2);
@@ -91,7 +93,7 @@ struct proc {
 	uint32_t status_epoch;
 	int64_t previous_anon; /* at the look before */
 	int64_t minor_faults, child_minor_faults;
-	bool ignores_sigchld, uncounted, announced, in_use, faults_known;
+	bool ignored_sigchld, uncounted, announced, in_use, faults_known;
 	bool exit_read;	 /* its marks were read while it was held at its exit */
 	bool image_over; /* a zombie: its last image has ended, its parent has yet to wait */
 	uint32_t owner;	 /* proc whose pages image.duplicate are copies of */
@@ -178,6 +180,7 @@ struct launch {
 	int release_fd; /* close it: go */
 };
 bool target_fork(char **argv, const sigset_t *mask, bool hold, struct launch *out);
+void target_let_go(const struct launch *l, int keep);
 enum exec_state { EXEC_PENDING, EXEC_DONE, EXEC_FAILED };
 enum exec_state target_execed(struct launch *l, int *error);
 void signals_block(sigset_t *initial_mask, sigset_t *handled);

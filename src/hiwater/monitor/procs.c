@@ -61,7 +61,7 @@ struct proc *proc_add(int32_t pid, int32_t ppid, int64_t now)
 
 	*p = (struct proc){.pid = pid, .ppid = ppid, .tid = pid, .id = ids++, .parent = parent ? parent->id : HW_NONE,
 			   .t_ns = now, .statm_fd = -1, .status_fd = -1, .in_use = true, .next = *head, .owner = HW_NONE,
-			   .uncounted = parent && (parent->ignores_sigchld || parent->uncounted)};
+			   .uncounted = parent && (parent->ignored_sigchld || parent->uncounted)};
 	*head = (int32_t)slot + 1;
 	procs_alive++;
 	g.stats.processes++;

@@ -100,6 +100,11 @@ bool stream_open(int fd, int64_t started_realtime_ns)
 	return true;
 }
 
+int stream_fd(void)
+{
+	return out_fd;
+}
+
 static void put(const void *data, size_t len)
 {
 	if (len > 0)

@@ -13,10 +13,8 @@
 
 #include "monitor.h"
 
-#define CANDIDATES 64
-
-static char candidate_text[16384];
-static const char *candidate[CANDIDATES + 1];
+static const char *one_candidate[2];
+static const char **candidate = one_candidate; /* ends with NULL */
 static bool sigchld_was_ignored;
 
 /* Blocks what the monitor handles. A launcher that ignores SIGCHLD would make our children vanish unwaited
@@ -47,21 +45,26 @@ void signals_survive(void)
 static void find_candidates(const char *command)
 {
 	const char *dirs = getenv("PATH");
-	size_t used = 0;
-	int n = 0;
+	size_t count = 1, n = 0, used = 0, size;
+	char *text;
 
-	if (strchr(command, '/') || !*command) {
-		candidate[0] = command;
+	one_candidate[0] = command;
+	if (strchr(command, '/') || !*command)
 		return;
-	}
-	for (dirs = dirs ? dirs : "/bin:/usr/bin"; dirs && n < CANDIDATES; n++) {
+	if (!dirs)
+		dirs = "/bin:/usr/bin";
+	for (const char *at = dirs; *at; at++)
+		count += *at == ':';
+	size = strlen(dirs) + count * (strlen(command) + 2);
+	text = malloc(size);
+	candidate = calloc(count + 1, sizeof(*candidate));
+	if (!text || !candidate)
+		die("no memory", NULL);
+	for (; dirs && n < count; n++) {
 		int length = (int)strcspn(dirs, ":");
-		size_t room = sizeof(candidate_text) - used;
-		int len = snprintf(candidate_text + used, room, "%.*s%s%s", length, dirs, length ? "/" : "", command);
+		int len = snprintf(text + used, size - used, "%.*s%s%s", length, dirs, length ? "/" : "", command);
 
-		if (len < 0 || (size_t)len >= room)
-			break;
-		candidate[n] = candidate_text + used;
+		candidate[n] = text + used;
 		used += (size_t)len + 1;
 		dirs = strchr(dirs, ':');
 		dirs = dirs ? dirs + 1 : NULL;
@@ -112,7 +115,8 @@ bool target_fork(char **argv, const sigset_t *mask, bool hold, struct launch *ou
 	int error[2], release[2] = {-1, -1};
 
 	out->error = 0;
-	find_candidates(argv[0]);
+	if (!candidate[0])
+		find_candidates(argv[0]);
 	if (pipe2(error, O_CLOEXEC) != 0 || (hold && pipe2(release, O_CLOEXEC) != 0))
 		return false;
 	out->pid = plain_fork();
@@ -130,6 +134,34 @@ bool target_fork(char **argv, const sigset_t *mask, bool hold, struct launch *ou
 	out->error_fd = error[0];
 	out->release_fd = release[1];
 	return true;
+}
+
+static void close_between(int first, int last)
+{
+	if (first > last)
+		return;
+#ifdef SYS_close_range /* since Linux 5.9 */
+	if (syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0) == 0)
+		return;
+#endif
+	for (int fd = first; fd <= last && fd < (int)sysconf(_SC_OPEN_MAX) && fd < 65536; fd++)
+		close(fd);
+}
+
+/* What the command closes must be closed: whoever waits at the other end of a pipe waits for us too. */
+void target_let_go(const struct launch *l, int keep)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), low = l->error_fd < keep ? l->error_fd : keep;
+	int high = l->error_fd < keep ? keep : l->error_fd;
+
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		if (fd != l->error_fd && fd != keep)
+			dup2(null, fd);
+	if (null > 2)
+		close(null);
+	close_between(3, low - 1);
+	close_between(low < 3 ? 3 : low + 1, high - 1);
+	close_between(high < 3 ? 3 : high + 1, INT_MAX);
 }
 
 /* The pipe closes with a successful execve, and carries errno of a failed one. */
@@ -150,7 +182,8 @@ enum exec_state target_execed(struct launch *l, int *error)
 /* The file that the command names, once its candidates are known. */
 static const char *resolve(const char *command)
 {
-	find_candidates(command);
+	if (!candidate[0])
+		find_candidates(command);
 	for (int i = 0; candidate[i]; i++)
 		if (access(candidate[i], X_OK) == 0)
 			return candidate[i];

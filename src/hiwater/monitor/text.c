@@ -119,6 +119,9 @@ static void status_line(const char *line, const char *end, struct status *out)
 	switch (*line) {
 	case 'N':
 		if (key_is(line, end, "Name:", &value)) {
+			value = line + strlen("Name:\t"); /* the name itself may begin with blanks */
+			if (value > end)
+				value = end;
 			out->name_len = (size_t)(end - value);
 			if (out->name_len > sizeof(out->name))
 				out->name_len = sizeof(out->name);
@@ -168,22 +171,26 @@ bool parse_status(const char *text, size_t len, struct status *out)
 	return out->name_len > 0 || out->rss >= 0;
 }
 
-/* Field 28 of stat, when `at` stands behind field 11: where the stack began. Every execve draws another address; 0 is
- * shown to who may not read the process's memory. */
-static uint64_t start_stack(const char *at, const char *end)
+/* Fields 20 (threads) and 28 (where the stack began: every execve draws another address; 0 is shown to who may not read
+ * the process's memory) of stat, when `at` stands behind field 11. */
+static void later_fields(const char *at, const char *end, struct stat_line *out)
 {
 	uint64_t value = 0;
 
+	out->threads = -1;
+	out->start_stack = 0;
 	for (int field = 12; field <= 28; field++) {
 		blanks(&at, end);
 		if (at < end && *at == '-')
 			at++;
 		if (at >= end || *at < '0' || *at > '9')
-			return 0;
+			return;
 		for (value = 0; at < end && *at >= '0' && *at <= '9'; at++)
 			value = value * 10 + (uint64_t)(*at - '0');
+		if (field == 20)
+			out->threads = (int64_t)(value & INT32_MAX);
 	}
-	return value;
+	out->start_stack = value;
 }
 
 /* pid (comm) state ppid ...: comm may hold anything, so the LAST ')' ends it. proc_pid_stat(5). */
@@ -216,7 +223,7 @@ bool parse_stat(const char *text, size_t len, struct stat_line *out)
 	out->ppid = field[0];
 	out->minor_faults = field[6];
 	out->child_minor_faults = field[7];
-	out->start_stack = start_stack(close, end);
+	later_fields(close, end, out);
 	return true;
 }
 

@@ -105,7 +105,7 @@ static void first_instant(struct proc *p, int64_t now)
 		return;
 	int64_t rss = st.rss * g.page_size, file = st.shared * g.page_size;
 	struct status as_status = {.rss = rss, .anon = rss - file, .file = file, .shmem = 0, .hwm = -1, .vm_peak = -1,
-				   .swap = -1, .threads = 1, .ignores_sigchld = p->ignores_sigchld};
+				   .swap = -1, .threads = 1, .ignores_sigchld = p->ignored_sigchld};
 
 	p->text = st.text;
 	p->image.start = (struct hw_rss){rss, rss - file, file, 0};
@@ -161,6 +161,8 @@ static void on_exec(pid_t pid, const struct rusage *ru, int64_t now)
 	else
 		image_begin(p, now, HW_IMAGE_EVENT);
 	p->image.t_ns = now;
+	if (p->tid != p->pid)
+		forget_files(p);
 	p->tid = p->pid;
 	first_instant(p, now);
 	read_name(p);
