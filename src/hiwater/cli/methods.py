@@ -171,4 +171,4 @@ def _hidden_bytes() -> int | None:
 
     from hiwater.analysis.precision import counter_error_bytes
 
-    return counter_error_bytes(platform.release(), os.cpu_count(), resource.getpagesize(), 1)
+    return counter_error_bytes(platform.release(), os.sysconf("SC_NPROCESSORS_ONLN"), resource.getpagesize(), 1)

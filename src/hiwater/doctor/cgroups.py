@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from hiwater.doctor.host import Host
 from hiwater.doctor.model import Check, State
@@ -35,7 +36,9 @@ def _v1(host: Host, directory: str | None) -> Check:
         "cgroup",
         State.LIMITED,
         f"version 1, but {directory} belongs to somebody else: the tree peak is sampled, not counted",
-        f"sudo install -d -o {host.uid} {directory}/hiwater",
+        # $$ is the shell of whoever types this: it has to be inside for its children to be.
+        f'sudo sh -c "cd {shlex.quote(directory)} && mkdir hiwater && chown -R {host.uid} hiwater'
+        ' && echo $$ > hiwater/cgroup.procs"',
     )
 
 
@@ -47,7 +50,9 @@ def _v2(host: Host, directory: str) -> Check:
     if b"memory" in (host.read(f"{directory}/cgroup.subtree_control") or b"").split():
         return Check("cgroup", State.OK, f"version 2{peak}: a memory cgroup of its own can be made in {directory}")
     detail = f"version 2{peak}: a child can be made in {directory}, but it has no memory controller"
-    return Check("cgroup", State.LIMITED, detail, f"echo +memory | sudo tee {directory}/cgroup.subtree_control")
+    # A cgroup with processes of its own hands no controller down: the shell moves into a leaf first.
+    remedy = "mkdir leaf && echo $$ > leaf/cgroup.procs && echo +memory > cgroup.subtree_control"
+    return Check("cgroup", State.LIMITED, detail, f"cd {shlex.quote(directory)} && {remedy}")
 
 
 def _directory(mounts: tuple[Mount, ...], filesystem: str, path: bytes, option: str | None = None) -> str | None:

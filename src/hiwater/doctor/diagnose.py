@@ -37,8 +37,7 @@ def diagnose(host: Host, self_tests: Sequence[SelfTest]) -> Diagnosis:
     """Everything about this host."""
     checks = tuple(_safely(name, check, host) for name, check in CHECKS)
     meminfo = host.read("/proc/meminfo")
-    page = next((size for size in [_page_bytes(host)] if size), None)
-    bound = bound_bytes(host, page)
+    bound = bound_bytes(host, _page_bytes(host))
     return Diagnosis(
         kernel=host.release,
         cpus=host.cpus,

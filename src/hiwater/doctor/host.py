@@ -44,7 +44,7 @@ class LocalHost:
     def __init__(self, probe: str) -> None:
         self._probe = probe
         self.uid = os.geteuid()
-        self.cpus = os.cpu_count() or 1
+        self.cpus = os.sysconf("SC_NPROCESSORS_ONLN")  # not os.cpu_count(): an option of Python can change that
         self.release: str | None = platform.release() or None
 
     def read(self, path: str) -> bytes | None:

@@ -39,7 +39,8 @@ def _what_forbids(host: Host, error: int | None) -> tuple[str, str | None]:
     if status is not None and status.tracer_pid:
         return f"process {status.tracer_pid} traces hiwater itself, such as strace -f", None
     if scope == 3:
-        return "Yama's scope 3 forbids it until the next boot", "sudo rm /etc/sysctl.d/*ptrace*.conf && sudo reboot"
+        remedy = "echo kernel.yama.ptrace_scope=1 | sudo tee /etc/sysctl.d/99-ptrace.conf  # and reboot"
+        return "Yama's scope 3 forbids it until the next boot", remedy
     if scope == 2 and host.uid != 0:
         return "Yama's scope 2 wants CAP_SYS_PTRACE", "sudo sysctl kernel.yama.ptrace_scope=1"
     if status is not None and status.seccomp == 2:

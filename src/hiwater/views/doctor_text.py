@@ -51,8 +51,7 @@ def _self_test(test: SelfTest, width: int, paint: Paint) -> list[str]:
     start = f"{mark} {test.program:{_PROGRAM}}  {test.mode:5}  {true:>9}"
     if test.error_bytes is None:
         return [start, *wrap(test.problem or "no figure", width, initial_indent="    ", subsequent_indent="    ")]
-    sign = "+" if test.error_bytes >= 0 else "-"
-    off_by = f"{sign}{abs(test.error_bytes) / 1024:.0f} KiB"
+    off_by = f"{round(test.error_bytes / 1024):+d} KiB" if test.error_bytes else "0 KiB"
     return [f"{start}  {off_by:>9}  {format_size(test.low_bytes)} to {format_size(test.high_bytes)}"]
 
 

@@ -82,8 +82,10 @@ def _row(row: Row, reasons: int | None, width: int, paint: Paint) -> list[str]:
 def _off_by(row: Row) -> str:
     if row.off_by_bytes is None:
         return ""
-    sign = "+" if row.off_by_bytes >= 0 else "-"
-    return f"{sign}{format_size(abs(row.off_by_bytes))}"
+    size = format_size(abs(row.off_by_bytes))
+    if size == format_size(0):
+        return size  # no sign before what is shown as nothing
+    return f"{'+' if row.off_by_bytes > 0 else '-'}{size}"
 
 
 def _notes(comparison: Comparison) -> list[str]:
