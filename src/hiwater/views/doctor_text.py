@@ -35,7 +35,7 @@ def _check(check: Check, width: int, paint: Paint) -> list[str]:
     word = "" if check.state is State.OK else f"{check.state.value}: "
     indent = " " * (_NAME + 4)
     # The state is only part of the text for wrapping: it is painted afterwards.
-    body = wrap(word + check.detail, max(20, width - len(indent))) or [""]
+    body = wrap(word + check.detail, max(20, width - len(indent)), break_long_words=False) or [""]
     style = {State.OK: "green", State.BROKEN: "red"}.get(check.state, "yellow")
     body[0] = paint(style, word) + body[0][len(word) :]
     lines = [f"{paint.mark(_GOOD[check.state])} {check.name:{_NAME}}  {body[0]}", *(indent + line for line in body[1:])]
