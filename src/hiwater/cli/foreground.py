@@ -8,6 +8,7 @@ between two instructions they are blocked all the time, and taken by sigwaitinfo
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -32,6 +33,20 @@ WATCHED = {
 _SENT_BY_A_PROCESS = (0, -1, -6)
 
 
+def _become(arguments: list[bytes], output_fd: int, tell: int) -> None:
+    """In the child: never returns."""
+    try:
+        os.set_inheritable(output_fd, True)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            # Python ignores them; the command is to find their defaults, as from a shell.
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(arguments[0], arguments, os.environ)
+    except OSError as error:
+        os.write(tell, str(error.errno or errno.EIO).encode())
+    finally:
+        os._exit(125)
+
+
 class Foreground:
     """Blocks the signals when it is made; the mask of before is what the command is to start with."""
 
@@ -44,22 +59,20 @@ class Foreground:
 
     def start(self, arguments: list[bytes], output_fd: int) -> None:
         """Starts the monitor with our environment and descriptors."""
-        os.set_inheritable(output_fd, True)  # there is one thread and one child: nobody else can inherit it
-        try:
-            self._monitor = os.posix_spawn(
-                arguments[0],
-                arguments,
-                os.environ,
-                # Python ignores them; the command is to find their defaults, as from a shell.
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
-            )
-        except OSError as error:
-            raise MonitorError(
-                f"cannot start {os.fsdecode(arguments[0])}: {error.strerror}"
-                + (" (too many or too long arguments)" if error.errno == 7 else "")
-            ) from error
-        finally:
-            os.set_inheritable(output_fd, False)
+        # Not posix_spawn: glibc's leaves the signals 32 and 33 ignored in what it starts (sysdeps/unix/sysv/linux/
+        # spawni.c), and the command would inherit that.
+        told, tell = os.pipe()  # closed by the execve, or told its errno
+        self._monitor = os.fork()
+        if self._monitor == 0:
+            _become(arguments, output_fd, tell)
+        os.close(tell)
+        error = os.read(told, 16)
+        os.close(told)
+        if error:
+            os.waitpid(self._monitor, 0)
+            number = int(error)
+            hint = ": too many or too long arguments" if number == errno.E2BIG else ""
+            raise MonitorError(f"cannot start {os.fsdecode(arguments[0])}: {os.strerror(number)}{hint}")
 
     def wait(self) -> int:
         """Until the monitor has ended: its exit status, negative if a signal killed it."""
