@@ -17,7 +17,7 @@ def render(comparison: Comparison) -> dict[str, object]:
         "peak_rss_bytes": truth and truth.bytes,
         "peak_rss_lower_bytes": truth and truth.low_bytes,
         "peak_rss_upper_bytes": truth and truth.high_bytes,
-        "peak_rss_method": truth and truth.interface.value,
+        "peak_rss_interface": truth and truth.interface.value,
         "methods": [_row(row) for row in comparison.rows],
     }
 
