@@ -152,8 +152,9 @@ def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
     """What a ru_maxrss proves: nothing as long as it may be the monitor's own, as it was when it forked."""
     if maxrss is None or evidence.error is None:
         return None
-    proven = maxrss - evidence.error
-    return proven if proven > evidence.floor + evidence.error else None
+    # ru_maxrss is approximate; so is what was read of the monitor, where statm is.
+    doubt = evidence.error if evidence.recording.facts.statm_exact else 2 * evidence.error
+    return maxrss - evidence.error if maxrss > evidence.floor + doubt else None
 
 
 def _upper(evidence: Evidence, low: int) -> int | None:

@@ -133,6 +133,9 @@ def _seconds(ns: int | None) -> float | None:
 
 def _peak_process(recording: Recording, image: Image) -> PeakProcess:
     process = next(p for p in recording.observed_processes if p.number == image.process)
+    if image.process == 0 and not image.comm and recording.arguments:
+        # It came and went between two looks; that it is the command is known all the same.
+        return PeakProcess(process.pid, recording.arguments[0].rpartition("/")[2], recording.arguments)
     return PeakProcess(process.pid, image.name, image.arguments)
 
 

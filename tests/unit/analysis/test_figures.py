@@ -75,6 +75,25 @@ def test_never_sampled() -> None:
     assert recording.peak_anon_bytes is None
 
 
+def test_never_looked_at() -> None:
+    """An image without a name, in a process that is the command, has the command's."""
+    stream = Stream().facts().command(b"/bin/true", b"-x").process().image(comm=b"", exe=b"", arguments=())
+    recording = parse(stream.image_end().process_end(maxrss=2 * MIB).stats().end(2 * MIB).data)
+    assert recording.peak_process is not None
+    assert (recording.peak_process.name, recording.peak_process.command) == ("true", ("/bin/true", "-x"))
+
+
+@pytest.mark.parametrize(
+    ("above_kib", "exact", "expected"), [(743, "1", 0), (745, "1", 1), (1487, "0", 0), (1489, "0", 1)]
+)
+def test_beyond_the_floor(above_kib: int, exact: str, expected: int) -> None:
+    """A ru_maxrss proves something as soon as it cannot be the monitor's own."""
+    stream = Stream().facts(statm_exact=exact).command(b"tiny").process().image().image_end()
+    maxrss = MIB // 4 + above_kib * 1024
+    recording = parse(stream.process_end(maxrss=maxrss).stats(floor=MIB // 4).end(maxrss).data)
+    assert recording.peak_rss.low == expected * (maxrss - ERROR)
+
+
 def test_floor_proves_nothing() -> None:
     """A ru_maxrss within the monitor's own size proves nothing about the command."""
     stream = Stream().facts().command(b"tiny").process().image().image_end().process_end(maxrss=MIB // 4)
