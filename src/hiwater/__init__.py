@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         RecordingError,
     )
     from hiwater.execute import run, run_async
+    from hiwater.inprocess.mark import peak_rss
+    from hiwater.inprocess.region import Region, region
     from hiwater.launch import Mode
     from hiwater.recording.model import Recording
     from hiwater.recording.reader import load
@@ -40,7 +42,10 @@ _HOMES = {
     "Mode": "hiwater.launch",
     "Reading": "hiwater.analysis.reading",
     "Recording": "hiwater.recording.model",
+    "Region": "hiwater.inprocess.region",
     "load": "hiwater.recording.reader",
+    "peak_rss": "hiwater.inprocess.mark",
+    "region": "hiwater.inprocess.region",
     "run": "hiwater.execute",
     "run_async": "hiwater.execute",
 }
@@ -63,8 +68,11 @@ __all__ = [
     "Reading",
     "Recording",
     "RecordingError",
+    "Region",
     "__version__",
     "load",
+    "peak_rss",
+    "region",
     "run",
     "run_async",
 ]
