@@ -106,7 +106,9 @@ def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes]) -> R
             lives = f"; the command may still run unmeasured, as pid {pid}" if recording.end is None else ""
         raise MonitorError(f"hiwater's monitor was killed by signal {-monitor_status}{lives}", recording)
     if recording is None:
-        raise MonitorError(f"hiwater's monitor failed (exit status {monitor_status}) before it could record anything")
+        raise MonitorError(
+            f"hiwater's monitor (exit status {monitor_status}) could record nothing: is there space where it writes?"
+        )
     if recording.end is not None and recording.end.ended_by is EndedByCode.NOT_STARTED:
         name = os.fsdecode(command[0])
         number = recording.end.exec_errno

@@ -138,6 +138,22 @@ def test_files(hiwater: Hiwater, tmp_path: Path) -> None:
     assert load(tmp_path / "a.hiw").command == ("echo",)
 
 
+def test_nothing_is_left_of_misuse(hiwater: Hiwater, tmp_path: Path) -> None:
+    """A call that is refused leaves no files, whenever it is refused."""
+    for words in (("--period", "1ns"), ("--json", "missing/a"), ("--linger", "99999999h")):
+        assert hiwater("run", "-o", "a.hiw", *words, "--", "true").returncode == 125
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_cannot_be_written(hiwater: Hiwater) -> None:
+    """Where not even its header can be written the command goes on and keeps its status; hiwater says what it lacks."""
+    done = hiwater("run", "-o", "/dev/full", "--", "sh", "-c", "exit 3")
+    assert done.returncode == 3
+    assert "/dev/full" in done.stderr
+    done = hiwater("run", "-o", "/dev/full", "--", "true")
+    assert done.returncode == 125
+
+
 def test_nothing_is_left_of_what_did_not_start(hiwater: Hiwater, tmp_path: Path) -> None:
     """A command that was not found leaves no files."""
     assert hiwater("run", "-o", "a.hiw", "--json", "a.json", "--", "no-such-command").returncode == 127
@@ -226,10 +242,10 @@ def test_monitor_killed(tmp_path: Path) -> None:
         while not (tmp_path / "a.hiw.part").stat().st_size:
             os.sched_yield()
         os.kill(children(process.pid)[0], signal.SIGKILL)
+        assert process.wait(30) == 125
+        os.kill(pid, signal.SIGKILL)  # it lives on, and holds stderr
         assert process.stderr is not None
-        err = process.stderr.read() if process.wait(30) else ""
-        os.kill(pid, signal.SIGKILL)
-    assert process.returncode == 125
+        err = process.stderr.read()
     assert f"pid {pid}" in err
     assert "killed by signal 9" in err
     assert not load(tmp_path / "a.hiw").complete

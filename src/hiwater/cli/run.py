@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 
 from hiwater.binaries import find_monitor
 from hiwater.cli.budgets import add_budget_options, check_budget_options, exit_status, has_budget, judge_recording
@@ -157,17 +158,34 @@ class _Run:
         self.command = command
         self.reports = not args.quiet or args.json is not None or has_budget(args)
         self.monitor = find_monitor()
-        self.file = OutputFile(args.output, force=args.force) if args.output is not None else None
+        self.unfinished: list[OutputFile] = []
         try:
-            self.json = OutputFile(args.json, force=args.force) if args.json not in (None, "-") else None
+            self.file = self._open(args.output)
+            self.json = self._open(args.json if args.json != "-" else None)
         except HiwaterError:
-            if self.file is not None:
-                self.file.discard()
+            self._discard()
             raise
         self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
-        self.json_done = False
+
+    def _open(self, path: str | None) -> OutputFile | None:
+        if path is None:
+            return None
+        file = OutputFile(path, force=self.args.force)
+        self.unfinished.append(file)
+        return file
+
+    def _discard(self) -> None:
+        for file in self.unfinished:
+            file.discard()
 
     def execute(self) -> int:
+        try:
+            return self._conclude(self._measure())
+        finally:
+            self._discard()
+
+    def _measure(self) -> int:
+        """Executes the command; the monitor's exit status, negative if a signal killed it."""
         foreground = Foreground()
         arguments = monitor_arguments(
             self.monitor,
@@ -184,48 +202,37 @@ class _Run:
         foreground.start(arguments, self.fd)
         if self.reports:
             # While the command runs there is time for what is slow to import.
-            pass
-        status = foreground.wait()
-        try:
-            return self._conclude(status)
-        finally:
-            if self.json is not None and not self.json_done:
-                self.json.discard()
+            for module in ("analysis.summary", "recording.reader", "views.terminal"):
+                import_module(f"hiwater.{module}")
+        return foreground.wait()
 
     def _conclude(self, status: int) -> int:
         """The recording comes to its name, the views are written; the exit status is what the monitor left."""
-        data = read_all(self.fd) if self.reports or status < 0 or status in (125, 126, 127) or self.file else b""
+        doubtful = status < 0 or status in (OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND)
+        data = read_all(self.fd) if self.reports or doubtful or self.file is not None else b""
         failure = recording = None
-        if data or status:
+        if self.reports or doubtful:
             try:
-                recording = self._judge(data, status)
+                recording = judge(data, status, self.command)
             except MonitorError as error:
                 failure, recording = error, error.recording
-            except HiwaterError:
-                if self.file is not None:
-                    self.file.discard()
-                raise
-        if self.file is not None:
-            self._keep(self.file, data, recording)
-        own = 0
+        own = self._keep(self.file, data) if self.file is not None and data else 0
         if recording is not None:
-            own = self._report(recording)
+            own = self._report(recording) or own
         if failure is not None:
-            return _complain(failure)
-        return status or own
+            own = _complain(failure)
+        return status if status > 0 else own
 
-    def _judge(self, data: bytes, status: int) -> Recording | None:
-        if not self.reports and status >= 0 and status not in (125, 126, 127):
-            return None
-        return judge(data, status, self.command)
-
-    def _keep(self, file: OutputFile, data: bytes, recording: Recording | None) -> None:
-        if recording is None and not data:
-            file.discard()
-        elif file.direct:
-            fill(file, data)
-        else:
-            file.finish()
+    def _keep(self, file: OutputFile, data: bytes) -> int:
+        self.unfinished.remove(file)
+        try:
+            if file.direct:
+                fill(file, data)
+            else:
+                file.finish()
+        except HiwaterError as error:
+            return _complain(error)
+        return 0
 
     def _report(self, recording: Recording) -> int:
         judgements = judge_recording(self.args, recording)
@@ -258,7 +265,7 @@ class _Run:
     def _write_json(self, text: str) -> None:
         data = text.encode()
         if self.json is not None:
-            self.json_done = True
+            self.unfinished.remove(self.json)
             fill(self.json, data)
         else:
             # The descriptor, not sys.stdout: what the command wrote stands before it, whatever Python buffers.

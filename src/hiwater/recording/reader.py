@@ -7,6 +7,7 @@ against what is really there, and samples are only located here, never decoded.
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -306,7 +307,7 @@ class _Reader:
 
     def _cut(self, _flags: int, at: int, end: int) -> None:
         t_ns, error, _ = self._unpack(wire.CUT, at, end)
-        self.cut = Cut("it could not be written any further", t_ns, error)
+        self.cut = Cut(f"it could not be written any further ({os.strerror(error)})", t_ns, error)
 
     def _end(self, _flags: int, at: int, end: int) -> None:
         t_ns, command_ns, status, by, errno, left, *rest = self._unpack(wire.END, at, end)
