@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,8 +113,11 @@ class _Reader:
         self.structs: dict[str, struct.Struct] = {}
         self.facts: dict[str, str] = {}
         self.command: tuple[str, ...] = ()
-        self.processes: dict[int, Process] = {}
-        self.images: dict[int, Image] = {}
+        # Starts and ends are kept apart until all is read: replacing frozen values would double the time of loading.
+        self.processes: dict[int, tuple[int, int | None, int, int, int, Seen]] = {}
+        self.process_ends: dict[int, ProcessEnd] = {}
+        self.images: dict[int, tuple[int, int, ImageFlags, str, str, tuple[str, ...], int, Rss]] = {}
+        self.image_ends: dict[int, ImageEnd] = {}
         self.chunks: list[Chunk] = []
         self.snapshots: list[Snapshot] = []
         self.tree_peak: TreePeak | None = None
@@ -128,8 +130,8 @@ class _Reader:
     def read(self) -> Recording:
         self._records()
         images: dict[int, list[Image]] = {}
-        for image in self.images.values():
-            images.setdefault(image.process, []).append(image)
+        for number, start in self.images.items():
+            images.setdefault(start[1], []).append(Image(*start, self.image_ends.get(number)))
         return Recording(
             version=self.header.version,
             page_size=self.header.page_size,
@@ -137,7 +139,8 @@ class _Reader:
             facts=_facts(self.facts),
             arguments=_complete_command(self.command, images.get(0, [])),
             observed_processes=tuple(
-                replace(process, images=tuple(images.get(number, ()))) for number, process in self.processes.items()
+                Process(*process, self.process_ends.get(number), tuple(images.get(number, ())))
+                for number, process in self.processes.items()
             ),
             snapshots=tuple(self.snapshots),
             last_tree_peak=self.tree_peak,
@@ -216,7 +219,7 @@ class _Reader:
         if number in self.processes or number == wire.NONE:
             raise _Broken
         known = None if parent == wire.NONE else parent
-        self.processes[number] = Process(number, known, pid, ppid, t_ns, Seen(flags & 1), None, ())
+        self.processes[number] = number, known, pid, ppid, t_ns, Seen(flags & 1)
 
     def _image_start(self, flags: int, at: int, end: int) -> None:
         t_ns, number, process, *rss, comm, exe, cmdline = self._unpack(wire.IMAGE_START, at, end)
@@ -226,7 +229,7 @@ class _Reader:
         if comm + exe + cmdline > end - text:
             raise _Broken
         arguments = self.data[text + comm + exe : text + comm + exe + cmdline]
-        self.images[number] = Image(
+        self.images[number] = (
             number,
             process,
             ImageFlags(flags & 31),
@@ -236,44 +239,37 @@ class _Reader:
             tuple(_strings(arguments if arguments.endswith(b"\0") or not arguments else arguments + b"\0")),
             t_ns,
             _rss(tuple(rss)),
-            None,
         )
 
     def _image_end(self, flags: int, at: int, end: int) -> None:
         values = self._unpack(wire.IMAGE_END, at, end)
-        image = self.images.get(values[1])
-        if image is None or image.end is not None:
+        number = values[1]
+        if number not in self.images or number in self.image_ends:
             raise _Broken
         hwm, max_rss, vm_peak, folded = map(_known, values[7:11])
         at_max_ns, max_swap, last_read_ns, max_threads = map(_known, values[15:19])
-        self.images[image.number] = replace(
-            image,
-            end=ImageEnd(
-                t_ns=values[0],
-                how=ImageEndedBy(flags),
-                samples=values[2],
-                last=_rss(values[3:7]),
-                hwm_bytes=hwm,
-                max_rss_bytes=max_rss,
-                vm_peak_bytes=vm_peak,
-                folded_maxrss_bytes=folded,
-                at_max=_rss(values[11:15]),
-                at_max_ns=at_max_ns,
-                max_swap_bytes=max_swap,
-                last_read_ns=last_read_ns,
-                max_threads=max_threads,
-            ),
+        self.image_ends[number] = ImageEnd(
+            t_ns=values[0],
+            how=ImageEndedBy(flags),
+            samples=values[2],
+            last=_rss(values[3:7]),
+            hwm_bytes=hwm,
+            max_rss_bytes=max_rss,
+            vm_peak_bytes=vm_peak,
+            folded_maxrss_bytes=folded,
+            at_max=_rss(values[11:15]),
+            at_max_ns=at_max_ns,
+            max_swap_bytes=max_swap,
+            last_read_ns=last_read_ns,
+            max_threads=max_threads,
         )
 
     def _proc_end(self, flags: int, at: int, end: int) -> None:
         t_ns, number, status, *usage = self._unpack(wire.PROC_END, at, end)
-        process = self.processes.get(number)
-        if process is None or process.end is not None:
+        if number not in self.processes or number in self.process_ends:
             raise _Broken
         known = [_known(value) for value in usage]
-        self.processes[number] = replace(
-            process, end=ProcessEnd(t_ns, ProcessEndFlags(flags & 7), _known(status), *known)
-        )
+        self.process_ends[number] = ProcessEnd(t_ns, ProcessEndFlags(flags & 7), _known(status), *known)
 
     def _samples(self, _flags: int, at: int, end: int) -> None:
         base_ns, count, columns = self._unpack(wire.SAMPLES, at, end)
