@@ -32,6 +32,7 @@ EXIT_STATUS = (
     ("125", "hiwater itself failed or was misused, or a budget could not be judged"),
     ("126", "the command was found but could not be executed"),
     ("127", "the command was not found"),
+    ("hiwater bench", "0; 1 a command failed or was not measured; 2 misused, or hiwater failed; 130 interrupted"),
     ("hiwater show", "0; 2 misused, or the file is no recording"),
 )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         NotARecordingError,
         OutputError,
         OutputExistsError,
+        PreparationError,
         RecordingError,
     )
     from hiwater.execute import run, run_async
@@ -65,6 +66,7 @@ __all__ = [
     "NotARecordingError",
     "OutputError",
     "OutputExistsError",
+    "PreparationError",
     "Reading",
     "Recording",
     "RecordingError",

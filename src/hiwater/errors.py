@@ -30,6 +30,10 @@ class MissingExtraError(HiwaterError, ImportError):
         self.extra = extra
 
 
+class PreparationError(HiwaterError):
+    """What was to be executed before or after a measurement, to prepare or to clean up, was unsuccessful."""
+
+
 class OutputExistsError(HiwaterError, FileExistsError):
     """A file to be written is there already."""
 

@@ -119,7 +119,7 @@ class Repeated:
 def summary(values: Sequence[float], *, confidence: float = 0.95) -> Spread:
     """Median, spread and outliers of one sample."""
     _check(values, confidence)
-    numpy, stats = _scipy()
+    numpy, stats = require_scipy()
     sample = numpy.asarray(values, dtype=float)
     middle = float(numpy.median(sample))
     robust = float(stats.median_abs_deviation(sample, scale="normal"))
@@ -217,8 +217,8 @@ def repeat_until_sure(
     return Repeated(Decision.UNSURE, tuple(new), confidence)
 
 
-def _scipy() -> tuple[Any, Any]:
-    """numpy and scipy.stats."""
+def require_scipy() -> tuple[Any, Any]:
+    """numpy and scipy.stats; MissingExtraError where they are not installed, better before a measurement than after."""
     try:
         return import_module("numpy"), import_module("scipy.stats")
     except ImportError as error:
@@ -227,7 +227,7 @@ def _scipy() -> tuple[Any, Any]:
 
 def _median_interval(sample: Any, confidence: float) -> Interval | None:
     """The order statistics between which the median lies, by the binomial distribution of how many are below it."""
-    _, stats = _scipy()
+    _, stats = require_scipy()
     found = stats.quantile_test(sample, p=0.5).confidence_interval(confidence)
     low, high = float(found.low), float(found.high)
     return Interval(low, high, confidence) if -inf < low and high < inf else None
@@ -261,7 +261,7 @@ def _probability(old: int, new: int, pairs: int) -> float:
 
     SciPy gives it for samples; these are two of that many such pairs, without equal values.
     """
-    numpy, stats = _scipy()
+    numpy, stats = require_scipy()
     above_all, above_some = divmod(pairs, new)
     first = numpy.arange(old) / old / 4 - 1.0
     first[old - above_all :] += new + 1.0

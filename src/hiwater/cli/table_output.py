@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
+from typing import TextIO
 
 from hiwater.errors import HiwaterError
 from hiwater.output import OutputFile, fill
@@ -50,15 +51,17 @@ def open_json(path: str | None, force: bool) -> Document:
     return Document(OutputFile(path, force=force), False)
 
 
-def show(render: Callable[[int, Paint], str], color: Color) -> None:
-    """Prints a view as wide as the terminal is (COLUMNS overrides it), and as colourful as it can be."""
+def show(render: Callable[[int, Paint], str], color: Color, *, stream: TextIO | None = None) -> None:
+    """Prints a view on stdout or another stream, as wide as the terminal is (COLUMNS overrides it), and as colourful as
+    it can be."""
+    stream = sys.stdout if stream is None else stream
     asked = os.environ.get("COLUMNS", "")
-    width = int(asked) if asked.isdecimal() and asked != "0" else columns(sys.stdout)
-    paint = Paint(use_color(color, sys.stdout.isatty(), os.environ), can_mark(sys.stdout.encoding))
+    width = int(asked) if asked.isdecimal() and asked != "0" else columns(stream)
+    paint = Paint(use_color(color, stream.isatty(), os.environ), can_mark(stream.encoding))
     text = render(max(_NARROWEST, width), paint)
-    encoding = sys.stdout.encoding or "ascii"
+    encoding = stream.encoding or "ascii"
     # Names may hold bytes that are no text at all: shown as escapes, never a reason to fail.
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def progress(text: str) -> None:
