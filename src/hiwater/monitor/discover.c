@@ -136,15 +136,13 @@ void discover(int64_t now)
 		tree_unseen(gone);
 }
 
-void discover_all(int64_t now)
+static void scan(int64_t now)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
 
 	if (!dir)
 		return;
-	if (++scans % FORGET_FOREIGN == 0 || loadavg_fd >= 0)
-		memset(foreign, 0, sizeof(foreign)); /* a pid may have been given to somebody else */
 	while ((entry = readdir(dir)) != NULL) {
 		int32_t pid = (int32_t)atoi(entry->d_name);
 
@@ -154,4 +152,18 @@ void discover_all(int64_t now)
 			foreign[pid / 64] |= UINT64_C(1) << (pid % 64);
 	}
 	closedir(dir);
+}
+
+void discover_all(int64_t now)
+{
+	int64_t before;
+
+	/* A child can have a smaller pid than its parent, once the numbers have begun anew: it is foreign until its
+	 * parent is found. */
+	do {
+		if (++scans % FORGET_FOREIGN == 0 || loadavg_fd >= 0)
+			memset(foreign, 0, sizeof(foreign)); /* a pid may have been given to somebody else */
+		before = g.stats.processes;
+		scan(now);
+	} while (loadavg_fd >= 0 && g.stats.processes > before);
 }

@@ -8,7 +8,9 @@
 
 #include "monitor.h"
 
-static int open_files_left = 900;
+#define RESERVE 64 /* descriptors for everything else */
+
+static uint32_t keep_at_most = 900;
 
 /* Two files a process stay open while this many are allowed; beyond, each read opens its file again. */
 void files_budget(void)
@@ -20,7 +22,7 @@ void files_budget(void)
 	limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 		(void)getrlimit(RLIMIT_NOFILE, &limit);
-	open_files_left = (int)limit.rlim_cur - 64;
+	keep_at_most = limit.rlim_cur > RESERVE ? (uint32_t)limit.rlim_cur - RESERVE : 0;
 }
 
 ssize_t read_file(const char *path, char *buf, size_t size)
@@ -67,9 +69,7 @@ ssize_t read_kept(const struct proc *p, const char *name, int *kept, char *buf, 
 	}
 	n = pread(fd, buf, size, 0);
 	if (*kept < 0) {
-		uint32_t live = 2 * procs_alive;
-
-		if (live < (uint32_t)open_files_left)
+		if (2 * procs_alive < keep_at_most)
 			*kept = fd;
 		else
 			close(fd);

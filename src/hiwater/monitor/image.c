@@ -70,7 +70,7 @@ void image_begin(struct proc *p, int64_t now, uint16_t flags)
 }
 
 /* Reads the names of the image, and writes HW_IMAGE_START. Without the right to read exe, the name must do. */
-void image_announce(struct proc *p)
+void image_announce(struct proc *p, bool read_names)
 {
 	static char cmdline[HW_CMDLINE_MAX + 1];
 	char path[48], exe[512];
@@ -82,8 +82,8 @@ void image_announce(struct proc *p)
 		return;
 	im->announced = true;
 	proc_announce(p, HW_SEEN_SAMPLED);
-	if (g.trace && (im->flags & HW_IMAGE_FORKED)) {
-		exe_len = len = 0; /* the parent's, until execve */
+	if (!read_names || (g.trace && (im->flags & HW_IMAGE_FORKED))) {
+		exe_len = len = 0; /* its successor's by now; or its parent's, until execve */
 	} else {
 		snprintf(path, sizeof(path), "/proc/%d/exe", p->tid);
 		exe_len = readlink(path, exe, sizeof(exe));
@@ -114,7 +114,7 @@ void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss)
 				   .at_max_ns = im->at_max_ns, .max_swap_bytes = im->max_swap,
 				   .last_read_ns = im->last_read_ns, .max_threads = im->threads};
 
-	image_announce(p);
+	image_announce(p, how == HW_ENDED_ALIVE);
 	stream_event(HW_IMAGE_END, how, &end, sizeof(end));
 }
 

@@ -115,8 +115,7 @@ static void command_stopped(int sig)
 {
 	if (sig == SIGSTOP)
 		return;
-	raise(SIGSTOP);
-	kill(g.command, SIGCONT);
+	raise(SIGSTOP); /* the SIGCONT that ends it is passed on like any other signal */
 }
 
 static void add_times(const struct rusage *ru)

@@ -116,7 +116,7 @@ bool read_stat(int32_t pid, struct stat_line *out);
 
 /* ---- image.c: program images and processes in the stream ---- */
 void image_begin(struct proc *p, int64_t now, uint16_t flags);
-void image_announce(struct proc *p);
+void image_announce(struct proc *p, bool read_names);
 void image_note(struct proc *p, int64_t now, const struct status *st);
 void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
 void image_over(struct proc *p, int64_t now);

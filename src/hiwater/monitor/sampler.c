@@ -39,6 +39,8 @@ static bool look(struct proc *p, int64_t now)
 	enum look how = look_statm(p, &st);
 
 	if (how != LOOK_OK) {
+		if (g.trace)
+			return false; /* the trace tells ends; this may be a leader whose thread is in execve */
 		if (p->pid == g.command || how == LOOK_ZOMBIE) {
 			image_over(p, now); /* wait tells the rest */
 			p->due_tick = g.tick + ZOMBIE_TICKS;
@@ -59,11 +61,29 @@ static bool look(struct proc *p, int64_t now)
 			return true;
 		}
 		if (im->samples >= 2)
-			image_announce(p);
+			image_announce(p, true);
 	}
 	if (known)
 		sharing_follow(p, im->last.rss_bytes - rss_before);
 	return changed;
+}
+
+/* Whether what looked like a zombie has memory: it was a leader while one of its threads called execve. */
+static bool lives_again(struct proc *p, int64_t now)
+{
+	struct statm st;
+	enum look how = look_statm(p, &st);
+
+	if (how == LOOK_OK) {
+		p->image_over = false;
+		image_begin(p, now, 0);
+		return true;
+	}
+	if (how == LOOK_GONE && p->pid != g.command)
+		proc_end(p, now, 0, -1, NULL);
+	else
+		p->due_tick = g.tick + ZOMBIE_TICKS;
+	return false;
 }
 
 static void pace(struct proc *p, bool changed)
@@ -114,13 +134,8 @@ void sampler_tick(int64_t now)
 
 		if (!p->in_use || p->due_tick > g.tick)
 			continue;
-		if (p->image_over) {
-			if (p->pid != g.command && kill(p->pid, 0) != 0)
-				proc_end(p, now, 0, -1, NULL);
-			else
-				p->due_tick = g.tick + ZOMBIE_TICKS;
+		if (p->image_over && !lives_again(p, now))
 			continue;
-		}
 		if (p->pid == g.command && !command_runs())
 			continue; /* still our own copy */
 		bool changed = look(p, now);

@@ -147,6 +147,7 @@ static void on_exec(pid_t pid, const struct rusage *ru, int64_t now)
 	 * (kernel/exit.c wait_task_stopped()). A vfork child ran in its parent's map, whose mark that is. */
 	int64_t folded = same_map ? -1 : (int64_t)ru->ru_maxrss * 1024;
 
+	p->exit_read = false; /* of threads that execve ended */
 	if (!(p->image.flags & HW_IMAGE_GUESSED)) {
 		image_end(p, now, HW_ENDED_EXEC, folded);
 		tree_proc_left(p);
@@ -171,7 +172,7 @@ static void on_exec(pid_t pid, const struct rusage *ru, int64_t now)
 		stream_warning("lost-setuid", "a set-user-ID program ran without its privilege because it was traced; "
 					      "execute without --trace");
 	}
-	image_announce(p);
+	image_announce(p, true);
 }
 
 /* A thread is held at its exit, its memory map still whole (kernel/exit.c do_exit(): ptrace_event() comes first). */
