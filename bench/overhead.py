@@ -117,9 +117,10 @@ def compare(command: Sequence[str], contestants: Sequence[Tool], rounds: int, no
             except RuntimeError as error:
                 broken[tool.name] = str(error)
     note(
-        f"bare: {statistics.median(c.wall for c in bare):.3f} s wall, {statistics.median(c.cpu for c in bare):.3f} s CPU\n"
+        f"bare: {statistics.median(c.wall for c in bare):.3f} s wall, "
+        f"{statistics.median(c.cpu for c in bare):.3f} s CPU\n"
     )
-    note("| tool | wall, × bare | CPU, × bare |\n|---|---|---|")
+    note("| tool | wall / bare | CPU / bare |\n|---|---|---|")
     for tool in contestants:
         if tool.name in broken:
             note(f"| {tool.name} | failed | |")
