@@ -26,6 +26,8 @@ _SIZES = {
 _DURATIONS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 _QUANTITY = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)?", re.ASCII)
 
+_SHARE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?%", re.ASCII)
+
 
 def _quantity(text: str, units: dict[str, int], what: str, examples: str, bare: int | None = None) -> int:
     match = _QUANTITY.fullmatch(text.strip())
@@ -45,6 +47,14 @@ def parse_size(text: str) -> int:
 def parse_duration_ns(text: str) -> int:
     """``1ms``, ``2.5s``, ``10m`` in nanoseconds. A bare number is seconds, as for sleep(1) and timeout(1)."""
     return _quantity(text, _DURATIONS_NS, "duration", "a number and a unit, such as 500us, 1ms, 2.5s, 10m or 1h", 10**9)
+
+
+def parse_share(text: str) -> float:
+    """``5%``, ``2.5 %`` as 0.05, 0.025. Without the sign it is refused: 0.05 and 5 would both be guesses."""
+    match = _SHARE.fullmatch(text.strip())
+    if match is None:
+        raise MisuseError(f"{text!r} is not a share: write a number and a percent sign, such as 5%")
+    return float(match.group(1)) / 100
 
 
 def mib(size: int | None, decimals: int = 1) -> str:

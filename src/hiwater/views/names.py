@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -27,6 +29,11 @@ def _escape(character: str) -> str:
 def valid(name: str) -> str:
     """For JSON, which holds text only: bytes that are no UTF-8 as ``\\xNN``, all else as it is."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def xml_text(text: str) -> str:
+    """What XML can hold: control characters and bytes that are no UTF-8 as escapes."""
+    return _NO_XML.sub(lambda match: _escape(match.group()), text)
 
 
 def command_line(arguments: Sequence[str]) -> str:
