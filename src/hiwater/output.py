@@ -20,7 +20,7 @@ class OutputFile:
     """A file that comes to its name only when it is whole.
 
     Until then it is ``PATH.part``; after a crash that is what is left, and a recording's ``.part`` loads. What exists
-    already is refused unless ``force``; devices, pipes and the like are written directly.
+    already is refused unless it is empty or ``force``; devices, pipes and the like are written directly.
     """
 
     def __init__(self, path: str | PathLike[str], *, force: bool = False) -> None:
@@ -39,7 +39,8 @@ class OutputFile:
 
     def _open(self) -> int:
         try:
-            self.direct = not stat.S_ISREG(os.stat(self.path).st_mode)
+            there = os.stat(self.path)
+            self.direct = not stat.S_ISREG(there.st_mode)
         except FileNotFoundError:
             pass
         else:
@@ -47,6 +48,8 @@ class OutputFile:
                 if os.path.isdir(self.path):
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
                 return _move_up(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY))
+            if there.st_size == 0:
+                self.force = True  # made for us (mktemp, tempfile): nothing is lost
             if not self.force:
                 raise FileExistsError(errno.EEXIST, "", self.path)
         if self.force:

@@ -77,7 +77,7 @@ void command_has_execed(void)
 static void write_command(char **argv)
 {
 	static char text[HW_CMDLINE_MAX * 4];
-	size_t len = 0;
+	size_t len = 0, count = 0;
 
 	for (char **arg = argv; *arg; arg++) {
 		size_t n = strlen(*arg) + 1;
@@ -86,8 +86,9 @@ static void write_command(char **argv)
 			break;
 		memcpy(text + len, *arg, n);
 		len += n;
+		count++;
 	}
-	stream_record(HW_COMMAND, 0, text, len, NULL, 0, 0, NULL);
+	stream_record(HW_COMMAND, (uint16_t)(count < UINT16_MAX ? count : UINT16_MAX), text, len, NULL, 0, 0, NULL);
 }
 
 /* ---- the end of processes ---- */
@@ -440,6 +441,7 @@ static void start(const struct options *o)
 	if (refused)
 		stream_warning(refused, why);
 	kills_before = oom_kills();
+	stream_flush(); /* if we are killed now, at least this is known */
 }
 
 int main(int argc, char **argv)

@@ -46,7 +46,7 @@ struct hw_record {
 
 enum hw_type {
 	HW_FACTS = 1,	/* key NUL value NUL ... : the host and the options in force */
-	HW_COMMAND,	/* argument NUL argument NUL ... */
+	HW_COMMAND,	/* argument NUL argument NUL ...; flags: how many (65535: that many or more) */
 	HW_PROC_START,	/* struct hw_proc_start */
 	HW_IMAGE_START, /* struct hw_image_start, then comm, exe and cmdline */
 	HW_IMAGE_END,	/* struct hw_image_end */

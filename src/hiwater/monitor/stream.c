@@ -19,6 +19,7 @@ static int64_t cut_ns;
 static bool can_reserve = true;
 static off_t written;
 static size_t used;
+static struct hw_header header;
 static unsigned char buffer[BUFFER];
 
 static int64_t base_ns;
@@ -69,6 +70,8 @@ static void write_cut(void)
 	} cut = {{sizeof(cut), HW_CUT, 0}, {cut_ns, cut_errno, 0}};
 	int keep = cut_errno;
 
+	if (written == 0)
+		(void)write_all((const unsigned char *)&header, sizeof(header));
 	(void)write_all((const unsigned char *)&cut, sizeof(cut));
 	cut_errno = keep;
 }
@@ -90,13 +93,12 @@ static void drain(void)
 
 bool stream_open(int fd, int64_t started_realtime_ns)
 {
-	struct hw_header head = {.byte_order = HW_BYTE_ORDER, .version = HW_VERSION, .header_size = sizeof(head),
-				 .page_size = (uint32_t)g.page_size, .started_realtime_ns = started_realtime_ns};
-
+	header = (struct hw_header){.byte_order = HW_BYTE_ORDER, .version = HW_VERSION, .header_size = sizeof(header),
+				    .page_size = (uint32_t)g.page_size, .started_realtime_ns = started_realtime_ns};
 	out_fd = fd;
-	memcpy(head.magic, HW_MAGIC, sizeof(head.magic));
-	memcpy(buffer, &head, sizeof(head));
-	used = sizeof(head);
+	memcpy(header.magic, HW_MAGIC, sizeof(header.magic));
+	memcpy(buffer, &header, sizeof(header));
+	used = sizeof(header);
 	return true;
 }
 

@@ -210,7 +210,10 @@ class _Reader:
         strings = _strings(self.data[at:end])
         self.facts.update((k, v) for k, v in zip(strings[::2], strings[1::2], strict=False) if k)
 
-    def _command(self, _flags: int, at: int, end: int) -> None:
+    def _command(self, flags: int, at: int, end: int) -> None:
+        if flags:  # how many arguments there are
+            self.command = tuple(_strings(self.data[at:end]))[:flags]
+            return
         # The padding cannot be told from empty arguments at the end; see _complete_command.
         self.command = tuple(_strings(self.data[at:end].rstrip(b"\0") + b"\0")) if end > at else ()
 

@@ -125,10 +125,10 @@ def _split(rss: Rss | None) -> dict[str, int | None] | None:
     if rss is None:
         return None
     return {
-        "rss_bytes": rss.rss_bytes,
-        "anon_bytes": rss.anon_bytes,
-        "file_bytes": rss.file_bytes,
-        "shmem_bytes": rss.shmem_bytes,
+        "rss": rss.rss_bytes,
+        "anon": rss.anon_bytes,
+        "file": rss.file_bytes,
+        "shmem": rss.shmem_bytes,
     }
 
 
