@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.monitor.harness import LAUNCHER, PATIENCE, Monitor, launcher
+from tests.monitor.harness import LAUNCHER, PATIENCE, Monitor, launcher, until
 
 STATES: dict[str, Sequence[str]] = {
     "as it comes": (),
@@ -113,24 +113,26 @@ def test_broken_pipe_when_the_command_closes_its_input(monitor: Monitor) -> None
     with monitor.start_act("close", 0, "say", "closed", "readfd", wait, pass_fds=[wait]) as session:
         os.close(wait)
         assert session.line() == b"closed\n"
-        with pytest.raises(BrokenPipeError):
-            _write_until_broken(session.process.stdin.fileno())
+        assert session.process.stdin is not None
+        fd = session.process.stdin.fileno()
+        os.set_blocking(fd, False)
+        until(lambda: _is_broken(fd), "writing fails")  # the monitor lets go a moment after the command has begun
         os.close(go)
         assert session.process.wait(PATIENCE) == 0
 
 
-def _write_until_broken(fd: int) -> None:
-    """Fills the pipe at most: one whose reader lives would block."""
-    os.set_blocking(fd, False)
+def _is_broken(fd: int) -> bool:
     try:
-        for _ in range(64):
-            os.write(fd, b"x" * 4096)
+        os.write(fd, b"x")
     except BlockingIOError:
-        return
+        return False  # full: whose reader lives
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _read_with_patience(fd: int) -> bytes:
-    ready, _, _ = select.select([fd], [], [], 5)
+    ready, _, _ = select.select([fd], [], [], 10)
     data = os.read(fd, 10) if ready else b"still open"
     os.close(fd)
     return data
