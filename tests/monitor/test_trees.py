@@ -275,7 +275,7 @@ def _own_pids(monitor: Monitor) -> tuple[str, ...]:
 def test_numbers_begin_anew(quiet: Monitor) -> None:
     """When the pids begin anew, children with smaller numbers than their parent's are found as others are."""
     born = ("nextpid", 4000, "fork", "nextpid", 400, "fork", "pid", "grow", 20)
-    verbs = ("say", "ready", "read", *born, "say", "up", "read", "exit", 3)
+    verbs = ("nextpid", 3990, "burst", 1, "say", "ready", "read", *born, "say", "up", "read", "exit", 3)
     with quiet.start_act(*verbs, prefix=_own_pids(quiet)) as session:
         assert session.line() == b"ready\n"
         inside = f"/proc/{session.pid}/task/{session.pid}/children"
