@@ -37,12 +37,10 @@ def _row(result: CheckResult) -> tuple[str, ...]:
     cells = [visible(result.check.name)]
     for figure in Figure:
         reading, limit = result.shown(figure), result.limit(figure)
-        cells += [
-            "?" if reading is None or reading.bytes is None else mib(reading.bytes),
-            mib(limit) if limit is not None else "",
-        ]
-    if not any(execution.tree_peak.bytes for execution in result.executions) and not cells[4]:
-        cells[3] = ""
+        size = "?" if reading is None or reading.bytes is None else mib(reading.bytes)
+        cells += [size, "" if limit is None else mib(limit)]
+    if not cells[4] and cells[3] in (cells[1], "?"):
+        cells[3] = ""  # no tree to speak of
     growth = result.growth
     cells += ["", ""] if growth is None else [mib(growth.old_bytes), f"{percent(growth.ratio)} %"]
     return (*cells, str(len(result.executions)), str(result.status))

@@ -269,4 +269,4 @@ def test_text() -> None:
     assert "    | so\\x1b[31m" in lines
     assert lines[-1] == "warning: another kernel"
     plain = checks_text.render(report(result("fine", 20)), 80, Paint(unicode=False))
-    assert plain == "check  peak RSS  budget  tree peak  n  verdict\nfine       20.0    64.0       20.0  1  + ok\n"
+    assert plain == "check  peak RSS  budget  n  verdict\nfine       20.0    64.0  1  + ok\n"
