@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -327,6 +329,8 @@ def test_color(project: Project) -> None:
         (small("a"), ("--repeats", "0"), "'0' is not a whole number"),
         (small("a"), ("--unknown",), "unrecognized arguments"),
         (small("a"), ("--json", "nowhere/a"), "cannot write nowhere/a"),
+        (small("a"), ("--history", "nowhere/a"), "unable to open database file"),
+        (small("a"), ("--against", "nowhere/a", "--update-baseline"), "cannot write nowhere/a"),
     ],
 )
 def test_misuse(project: Project, check: str, words: tuple[str, ...], complaint: str) -> None:
@@ -350,6 +354,13 @@ def test_bisect_status(project: Project, check: str, status: int) -> None:
     """--bisect: 0 good, 1 bad, 125 skip what cannot be told, 128 stop on misuse."""
     project.write(check)
     project.check("--bisect", status=status)
+
+
+def test_bisect_stops_on_a_word_that_is_not_understood(project: Project) -> None:
+    """Otherwise every commit would be bad."""
+    project.write(small("a"))
+    project.check("--bisect", "--repeats", "none", status=128)
+    project.check("--repeats", "none", status=2)
 
 
 def test_git_bisect_finds_the_commit(project: Project, tmp_path: Path) -> None:
@@ -388,3 +399,50 @@ def test_size_of_the_answer(project: Project) -> None:
     size = entry["peak_rss_bytes"]
     assert isinstance(size, int)
     assert 45 * MIB < size < 55 * MIB
+
+
+def test_a_planted_regression_is_caught_in_noise(project: Project) -> None:
+    """3 % more of a program that varies by 1 % is growth beyond a tolerance of 0.5 %; without it there is no alarm."""
+    program = (
+        "import os, random\n"
+        "with open('count', 'a') as file: file.write('x')\n"
+        "seed = os.stat('count').st_size\n"
+        "more = float(open('factor').read())\n"
+        "x = b'x' * int((100 << 20) * more * random.Random(seed).gauss(1, 0.01))\n"
+    )
+    (project.path / "program.py").write_text(program)
+    project.write(small("a", "tolerance = '0.5%'", quoted([sys.executable, "-S", "program.py"])))
+    factor = project.path / "factor"
+    factor.write_text("1")
+    project.check("-q", "--against", "b.json", "--update-baseline")
+    assert project.results("--against", "b.json")["a"]["status"] in ("ok", "unsure")
+    factor.write_text("1.03")
+    entry = project.results("--against", "b.json", status=1)["a"]
+    assert entry["status"] == "grown"
+    assert isinstance(entry["baseline"], dict)
+    assert 1.01 < entry["baseline"]["ratio"] < 1.05
+
+
+def test_an_interruption_leaves_nothing_behind(project: Project) -> None:
+    """Ctrl-C ends the command, the teardown is executed, and no half-written file stays."""
+    project.write(
+        small(
+            "a", "budget = '512MiB'\nteardown = 'echo > torn'", "'echo $$ > pid.part; mv pid.part pid; exec sleep 60'"
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hiwater", "check", "--json", "a.json"],
+        cwd=project.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    pid = project.path / "pid"
+    while not pid.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert sorted(path.name for path in project.path.iterdir()) == ["hiwater.toml", "pid", "torn"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)

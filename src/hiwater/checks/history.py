@@ -135,6 +135,12 @@ def _wal(connection: sqlite3.Connection) -> None:
             raise
 
 
+def prepare(path: str | Path) -> None:
+    """Makes the file, or sees that it is one: nobody waits for a measurement that cannot be kept."""
+    with _open(path, writing=True):
+        pass
+
+
 def record(path: str | Path, report: Report) -> None:
     """Adds all results of a report, or none."""
     commit = report.commit

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +50,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     add_options(parser)
+    parser.error = lambda message: _misused(parser, message)  # type: ignore[method-assign]
     parser.set_defaults(func=check)
+
+
+def _misused(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """argparse's 2 would be a bad commit to git bisect."""
+    parser.print_usage(sys.stderr)
+    parser.exit(BISECT_STOP if "--bisect" in sys.argv else EXIT_MISUSE, f"hiwater check: {message}\n")
 
 
 def check(args: argparse.Namespace) -> int:
@@ -60,6 +69,12 @@ def check(args: argparse.Namespace) -> int:
         report = _checked(args)
     except HiwaterError as error:
         return table_output.complain("check", error, BISECT_STOP if args.bisect else EXIT_MISUSE)
+    except Exception:
+        if not args.bisect:
+            raise
+        # A bug of ours, which Python would end with 1: to git bisect that is a bad commit.
+        traceback.print_exc()
+        return BISECT_STOP
     if args.bisect:
         return _bisect_status(report)
     return EXIT_FINE if report.passes else EXIT_VIOLATED
@@ -92,15 +107,17 @@ def _checked(args: argparse.Namespace) -> Report:
     checks = _chosen(args, plan)
     _refuse_what_judges_nothing(args, checks)
     find_monitor()
+    kept = args.history or plan.history
     with Outputs(args) as outputs:
+        if kept is not None:
+            history.prepare(kept)
         started, commit = time.time(), this_commit(checks[0].directory)
         report = Report(plan, _executed(args, plan, checks, old), started, host, commit, args.against, warnings)
         outputs.write(report)
         if args.update_baseline:
             outputs.write_baseline(baseline.renew(report, old))
-        path = args.history or plan.history
-        if path is not None:
-            history.record(path, report)
+        if kept is not None:
+            history.record(kept, report)
     return report
 
 

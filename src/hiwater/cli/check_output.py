@@ -13,7 +13,7 @@ from hiwater.checks.model import Report
 from hiwater.cli import table_output
 from hiwater.cli.check_options import VIEWS
 from hiwater.errors import MisuseError, OutputError
-from hiwater.output import OutputFile, fill, write_all, write_whole
+from hiwater.output import OutputFile, fill, write_all
 from hiwater.views import (
     bmf,
     checks_csv,
@@ -37,6 +37,7 @@ RENDER: dict[str, Callable[[Report], str]] = {
     "github-benchmark": github_benchmark.render,
     "bmf": bmf.render,
 }
+_BASELINE = "baseline"
 
 
 class Outputs:
@@ -51,6 +52,9 @@ class Outputs:
         self.summary = os.environ.get("GITHUB_STEP_SUMMARY") if args.github else None
         self.files: dict[str, OutputFile] = {}
         try:
+            if args.update_baseline:
+                # Renewing it is what the option is for: no --force is needed.
+                self.files[_BASELINE] = OutputFile(args.against, force=True)
             for name, path in wanted.items():
                 if path not in (None, "-"):
                     self.files[name] = OutputFile(path, force=args.force)
@@ -72,9 +76,8 @@ class Outputs:
 
     def write(self, report: Report) -> None:
         """Every view that was asked for, the table last."""
-        for name in list(self.files):
-            text = RENDER[name](report)
-            fill(self.files.pop(name), text.encode())
+        for name in [name for name in self.files if name != _BASELINE]:
+            fill(self.files.pop(name), RENDER[name](report).encode())
         for name in self.to_stdout:
             sys.stdout.flush()
             write_all(1, RENDER[name](report).encode())
@@ -89,8 +92,8 @@ class Outputs:
             table_output.show(lambda width, paint: checks_text.render(report, width, paint), Color(self.args.color))
 
     def write_baseline(self, text: str) -> None:
-        """Renewing one is asked for by the option's name: no --force is needed."""
-        write_whole(self.args.against, text.encode(), force=True)
+        """Behind all else: what could not be reported is not taken for granted next time."""
+        fill(self.files.pop(_BASELINE), text.encode())
         if not self.args.quiet:
             print(f"hiwater check: {self.args.against} written", file=sys.stderr)
 
