@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -75,6 +76,25 @@ def test_progress_in_a_log(project: Project) -> None:
     assert project.check().stderr == "hiwater check: [1/2] one\nhiwater check: [2/2] two\n"
     quiet = project.check("-q")
     assert quiet.stdout + quiet.stderr == ""
+
+
+def test_progress_on_a_terminal(project: Project) -> None:
+    """On a terminal one line replaces itself, and is gone at the end."""
+    project.write(small("one", "budget = '512MiB'\nrepeats = 2"))
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "hiwater", "check"],
+        cwd=project.path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert shown == "\r\x1b[K[1/1] one: execution 1\r\x1b[K[1/1] one: execution 2\r\x1b[K"
+    assert done.stdout.decode().endswith(" ok\n")
 
 
 def test_names_choose_checks(project: Project) -> None:
@@ -168,7 +188,7 @@ def test_repeats_and_statistic(project: Project, tmp_path: Path) -> None:
 
 def test_trace(project: Project) -> None:
     """``trace`` sees every process, so the bounds of a tree of short ones are known."""
-    command = "'true; true; true; true; true'"
+    command = "'/bin/true; /bin/true; /bin/true; /bin/true'"
     project.write(small("a", "budget-tree = '512MiB'\ntrace = true", command))
     entry = project.results()["a"]
     assert entry["tree_peak_upper_bytes"] is not None
@@ -309,6 +329,20 @@ def test_color(project: Project) -> None:
     project.write(small("a"))
     assert "\x1b[" in project.check("--color", "always").stdout
     assert "\x1b[" not in project.check().stdout
+
+
+def test_without_scipy(project: Project, tmp_path: Path) -> None:
+    """Budgets take nothing but Python; what a comparison takes is said before the first execution."""
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/scipy.py").write_text("raise ImportError('there is none')")
+    without = str(tmp_path / "without")
+    project.write(small("a", command="'echo >> ran'"))
+    project.check("--against", "b.json", "--update-baseline", status=0, PYTHONPATH=without)
+    (tmp_path / "ran").unlink()
+    done = project.check("--against", "b.json", status=2, PYTHONPATH=without)
+    assert "pip install 'hiwater[bench]'" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    project.check(PYTHONPATH=without)
 
 
 @pytest.mark.parametrize(
