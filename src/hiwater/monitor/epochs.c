@@ -13,10 +13,12 @@
 struct ended {
 	uint32_t unknown, images;
 	int64_t sum;
+	/* What came and went unseen lived between two looks: those of different intervals never lived at once. */
+	uint32_t unseen_at_once;
 };
 static struct hw_tree_upper rows[ROWS];
 static struct ended ended_now, ended_before;
-static uint32_t epoch_unseen;
+static uint32_t unseen_since_look, unseen_in_epoch;
 
 /* What the kernel's batched counters can hide in one image. Since Linux 6.2 (commit f1a7941243c1) each of the three
  * RSS counters may hold back batch - 1 pages on each CPU, batch = max(32, 2 x CPUs) (lib/percpu_counter.c); before,
@@ -49,7 +51,10 @@ static uint32_t row_of(uint32_t unknown, uint32_t *rounded)
  * the faults of his waited-for children (field 11 of /proc/PID/stat) - unless he ignores SIGCHLD, or is gone too. */
 static bool unseen_can_be_ours(void)
 {
-	bool ours = g.stats.uncounted || ended_now.unknown > 0;
+	/* Whoever came after the numbers were read, and was waited for before the faults were, is noticed as gone only
+	 * now: so what changed last time counts as well. */
+	static bool changed_before;
+	bool changed = false;
 
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
@@ -58,13 +63,15 @@ static bool unseen_can_be_ours(void)
 		if (!p->in_use || p->image_over)
 			continue;
 		if (!read_stat(p->pid, &stat)) {
-			ours = true;
+			changed = true;
 			continue;
 		}
-		if (stat.child_minor_faults != p->child_minor_faults)
-			ours = true;
+		changed |= stat.child_minor_faults != p->child_minor_faults;
 		p->child_minor_faults = stat.child_minor_faults;
 	}
+	bool ours = changed || changed_before || g.stats.uncounted || ended_now.unknown + ended_before.unknown > 0;
+
+	changed_before = changed;
 	return ours;
 }
 
@@ -72,12 +79,15 @@ void epoch_close(void)
 {
 	uint32_t rounded;
 
-	if (epoch_unseen > 0 && unseen_can_be_ours()) {
-		g.stats.unseen += epoch_unseen;
-		ended_now.unknown += epoch_unseen;
-	}
+	if (unseen_in_epoch > 0 && unseen_can_be_ours())
+		g.stats.unseen += unseen_in_epoch;
+	else
+		ended_now.unseen_at_once = 0;
 	struct ended all = {ended_now.unknown + ended_before.unknown, ended_now.images + ended_before.images,
-			    ended_now.sum + ended_before.sum};
+			    ended_now.sum + ended_before.sum, 0};
+
+	all.unknown += ended_now.unseen_at_once > ended_before.unseen_at_once ? ended_now.unseen_at_once
+									       : ended_before.unseen_at_once;
 
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		if (!tree_counts(&procs[i]))
@@ -93,11 +103,21 @@ void epoch_close(void)
 	g.epoch++;
 	ended_before = ended_now;
 	ended_now = (struct ended){0};
-	epoch_unseen = 0;
+	unseen_in_epoch = 0;
 }
 
+/* Something has ended, or came and went, since the last epoch: the sooner this one ends, the fewer are in doubt. */
+bool epoch_urgent(void)
+{
+	return ended_now.unknown > 0 || unseen_in_epoch > 0;
+}
+
+/* At the end of a look. */
 bool epoch_complete(void)
 {
+	if (unseen_since_look > ended_now.unseen_at_once)
+		ended_now.unseen_at_once = unseen_since_look;
+	unseen_since_look = 0;
 	for (uint32_t i = 0; i < procs_slots; i++)
 		if (procs[i].in_use && !procs[i].image_over && procs[i].status_epoch != g.epoch &&
 		    !(procs[i].image.flags & HW_IMAGE_SAME_MAP))
@@ -107,7 +127,8 @@ bool epoch_complete(void)
 
 void tree_unseen(uint32_t count)
 {
-	epoch_unseen += count;
+	unseen_since_look += count;
+	unseen_in_epoch += count;
 }
 
 void tree_image_ended(const struct image *im, bool mark_known)

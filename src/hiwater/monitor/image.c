@@ -41,6 +41,14 @@ static void image_take(struct proc *p, int64_t now, const struct hw_rss *rss, in
 	}
 }
 
+/* Nobody waits for the children of a process that ignores SIGCHLD: their peaks are in no ancestor's rusage. */
+void children_uncounted(const struct proc *p)
+{
+	for (uint32_t i = 0; i < procs_slots; i++)
+		if (procs[i].in_use && procs[i].parent == p->id)
+			procs[i].uncounted = true;
+}
+
 void image_note(struct proc *p, int64_t now, const struct status *st)
 {
 	struct hw_rss rss = {st->rss, st->anon, st->file, st->shmem};
@@ -53,9 +61,10 @@ void image_note(struct proc *p, int64_t now, const struct status *st)
 	if (st->threads > im->threads)
 		im->threads = st->threads;
 	im->last_read_ns = now;
-	if (st->ignores_sigchld) {
+	if (st->ignores_sigchld && !p->ignored_sigchld) {
 		p->ignored_sigchld = true;
 		g.stats.uncounted = 1;
+		children_uncounted(p);
 	}
 	image_take(p, now, &rss, st->hwm, st->swap);
 }
@@ -171,6 +180,8 @@ void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int statu
 void proc_end(struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru)
 {
 	image_over(p, now);
+	if (p->ignored_sigchld || p->uncounted)
+		children_uncounted(p);
 	proc_write_end(p, now, flags, status, ru);
 	proc_remove(p);
 }

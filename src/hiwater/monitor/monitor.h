@@ -120,6 +120,7 @@ void image_announce(struct proc *p, bool read_names);
 void image_note(struct proc *p, int64_t now, const struct status *st);
 void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
 void image_over(struct proc *p, int64_t now);
+void children_uncounted(const struct proc *p);
 void proc_announce(struct proc *p, uint16_t seen);
 void proc_end(struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
 void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
@@ -155,6 +156,7 @@ bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, 
 int64_t counter_error_bytes(int64_t threads);
 void tree_image_ended(const struct image *im, bool mark_known);
 void tree_unseen(uint32_t count); /* pids that came and went between two looks */
+bool epoch_urgent(void);
 bool epoch_complete(void);
 void epoch_close(void);
 void epochs_write(void);

@@ -11,6 +11,7 @@
 #define ZOMBIE_TICKS 16
 #define MANY 16 /* from so many processes on, those that do not change are looked at less often */
 #define SKIP_MAX 32
+#define URGENT_AT_MOST 64 /* processes: more are not read all at once */
 #define STATUS_TICKS 8
 
 static int64_t next_ns, last_ns, flushed_ns, last_cpu_ns, last_snapshot_ns;
@@ -30,6 +31,8 @@ static void notice_exec(struct proc *p, int64_t now, const struct statm *st)
 		image_replaced(p, now);
 	p->text = st->text;
 }
+
+static bool urgent; /* this look is to read every mark */
 
 /* Reads one process. True if something changed. */
 static bool look(struct proc *p, int64_t now)
@@ -55,7 +58,8 @@ static bool look(struct proc *p, int64_t now)
 	bool changed = im->samples == 0 || st.rss * g.page_size != im->last.rss_bytes ||
 		       (im->last.anon_bytes >= 0 && (st.rss - st.shared) * g.page_size != im->last.anon_bytes);
 	/* A spike between two looks leaves its mark in VmHWM, which can be read as well a few looks later. */
-	if (changed || g.tick - p->status_tick >= STATUS_TICKS + procs_alive / 4) {
+	if (changed || (urgent && p->status_epoch != g.epoch) ||
+	    g.tick - p->status_tick >= STATUS_TICKS + procs_alive / 4) {
 		if (look_status(p, now) == LOOK_GONE && p->pid != g.command) {
 			proc_end(p, now, 0, -1, NULL);
 			return true;
@@ -129,10 +133,11 @@ void sampler_tick(int64_t now)
 	g.stats.ticks++;
 	if (!g.trace)
 		discover(now);
+	urgent = epoch_urgent() && procs_alive <= URGENT_AT_MOST;
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
 
-		if (!p->in_use || p->due_tick > g.tick)
+		if (!p->in_use || (p->due_tick > g.tick && !urgent))
 			continue;
 		if (p->image_over && !lives_again(p, now))
 			continue;

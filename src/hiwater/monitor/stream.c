@@ -76,18 +76,39 @@ static void write_cut(void)
 	cut_errno = keep;
 }
 
-static void drain(void)
+/* Writes one piece, or nothing of it. */
+static bool write_whole(const unsigned char *data, size_t len)
 {
-	if (out_fd >= 0 && used > 0 && !cut_errno) {
-		off_t begin = written;
+	off_t begin = written;
 
-		if (!reserve(used) || !write_all(buffer, used)) {
-			cut_ns = now_ns();
-			if (written != begin && ftruncate(out_fd, begin) == 0 && lseek(out_fd, begin, SEEK_SET) == begin)
-				written = begin; /* no half record before HW_CUT */
-			write_cut();
+	if (reserve(len) && write_all(data, len))
+		return true;
+	if (written != begin && ftruncate(out_fd, begin) == 0 && lseek(out_fd, begin, SEEK_SET) == begin)
+		written = begin;
+	return false;
+}
+
+/* The disk is full: writes the records that still fit, one by one, and then that the rest is missing. */
+static void write_what_fits(void)
+{
+	size_t at = written == 0 ? sizeof(header) : 0;
+	struct hw_record head;
+
+	if (at == 0 || write_whole(buffer, at)) {
+		for (; at + sizeof(head) <= used; at += head.size) {
+			memcpy(&head, buffer + at, sizeof(head));
+			if (!write_whole(buffer + at, head.size))
+				break;
 		}
 	}
+	cut_ns = now_ns();
+	write_cut();
+}
+
+static void drain(void)
+{
+	if (out_fd >= 0 && used > 0 && !cut_errno && !write_whole(buffer, used))
+		write_what_fits();
 	used = 0;
 }
 

@@ -193,7 +193,7 @@ static const char *resolve(const char *command)
 /* LeakSanitizer attaches to its own process at exit, which a traced process can not let it do. */
 static bool has_leak_sanitizer(const char *path)
 {
-	static const char symbol[] = "__lsan_do_leak_check";
+	static const char *const signs[] = {"__lsan_do_leak_check", "__asan_init", "__lsan_init", "libasan.so", "liblsan.so"};
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	bool found = false;
@@ -204,7 +204,8 @@ static bool has_leak_sanitizer(const char *path)
 		void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 
 		if (data != MAP_FAILED) {
-			found = memcmp(data, "\177ELF", 4) == 0 && memmem(data, (size_t)st.st_size, symbol, sizeof(symbol) - 1);
+			for (size_t i = 0; memcmp(data, "\177ELF", 4) == 0 && i < sizeof(signs) / sizeof(*signs); i++)
+				found |= memmem(data, (size_t)st.st_size, signs[i], strlen(signs[i])) != NULL;
 			munmap(data, (size_t)st.st_size);
 		}
 	}

@@ -112,6 +112,21 @@ static void sigchld_ignored(const char *line, const char *end, bool *out)
 	*out = mask >> (SIGCHLD - 1) & 1;
 }
 
+/* status writes a newline in a name as \\n and a backslash twice (fs/proc/array.c proc_task_name()); stat does not. */
+static size_t unescape(const char *at, const char *end, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (; at < end && len < size; at++) {
+		char c = *at;
+
+		if (c == '\\' && at + 1 < end && (at[1] == 'n' || at[1] == '\\'))
+			c = *++at == 'n' ? '\n' : '\\';
+		out[len++] = c;
+	}
+	return len;
+}
+
 static void status_line(const char *line, const char *end, struct status *out)
 {
 	const char *value;
@@ -122,10 +137,7 @@ static void status_line(const char *line, const char *end, struct status *out)
 			value = line + strlen("Name:\t"); /* the name itself may begin with blanks */
 			if (value > end)
 				value = end;
-			out->name_len = (size_t)(end - value);
-			if (out->name_len > sizeof(out->name))
-				out->name_len = sizeof(out->name);
-			memcpy(out->name, value, out->name_len);
+			out->name_len = unescape(value, end, out->name, sizeof(out->name));
 		}
 		break;
 	case 'V':
