@@ -115,7 +115,7 @@ def _fill(monitor: Monitor, prefix: tuple[str, ...], output: str, seen: str) -> 
 def test_file_size_limit(monitor: Monitor, tmp_path: Path) -> None:
     """RLIMIT_FSIZE cuts the recording, which says so; SIGXFSZ does not end the monitor."""
     output = str(tmp_path / "x.hiw")
-    recording = _fill(monitor, launcher("fsize=16384"), output, output)
+    recording = _fill(monitor, launcher("fsize=8192"), output, output)
     assert recording.cut is not None
     assert recording.cut.errno == errno.EFBIG
     assert recording.observed_processes
@@ -125,7 +125,7 @@ def test_disk_full(monitor: Monitor, room: Path) -> None:
     """When the disk is full the command goes on, and the recording says where it is cut, and why."""
     place = room / "small"
     place.mkdir(exist_ok=True)
-    script = f'mount -t tmpfs -o size=32k none {place} && exec "$@"'
+    script = f'mount -t tmpfs -o size=16k none {place} && exec "$@"'
     prefix = ("unshare", "--mount", "sh", "-c", script, "sh")
     if os.geteuid() != 0 or subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no right to mount a small file system")
