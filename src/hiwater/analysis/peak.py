@@ -191,7 +191,11 @@ def _upper_by_wait(evidence: Evidence) -> int | None:
         error = evidence.error_of(end) or 0
         if end.how is ImageEndedBy.ALIVE:
             bounds.append((mark(end) or 0) + error)
-        elif image.process in uncounted and end.how is not ImageEndedBy.EXIT_STOP:
+        elif end.how is not ImageEndedBy.EXIT_STOP and (
+            image.process in uncounted
+            # Seen larger than any rusage can have missed it by: nobody waited for it.
+            or (mark(end) or 0) > evidence.maxrss + evidence.error + error
+        ):
             since_ns = end.t_ns - (image.start_ns if end.last_read_ns is None else end.last_read_ns)
             bounds.append(_growth(mark(end), error, since_ns, recording))
     lost = recording.stats.uncounted != 0 or recording.end is None or recording.end.left_alive > 0

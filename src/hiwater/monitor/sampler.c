@@ -183,6 +183,10 @@ int32_t sampler_finish(int64_t now)
 {
 	int32_t left_alive = 0;
 
+	if (!g.trace) { /* twice: a pid that is not there yet gets a second look */
+		discover(now);
+		discover(now);
+	}
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
 
