@@ -27,7 +27,7 @@ def render(report: Report) -> str:
 def _counts(results: Sequence[CheckResult]) -> dict[str, str]:
     errors = sum(result.status in _ERRORS for result in results)
     failures = sum(not result.status.passes for result in results) - errors
-    seconds = f"{sum(map(_seconds, results)):.6f}"
+    seconds = f"{sum(map(_seconds, results)):.3f}"
     return {"tests": str(len(results)), "failures": str(failures), "errors": str(errors), "time": seconds}
 
 
@@ -39,7 +39,7 @@ def _suite(root: ElementTree.Element, report: Report, result: CheckResult) -> No
     properties = ElementTree.SubElement(suite, "properties")
     for key, value in _properties(result):
         ElementTree.SubElement(properties, "property", {"name": key, "value": value})
-    facts = {"classname": "hiwater.check", "name": name, "time": f"{_seconds(result):.6f}"}
+    facts = {"classname": "hiwater.check", "name": name, "time": f"{_seconds(result):.3f}"}
     case = ElementTree.SubElement(suite, "testcase", facts)
     if not result.status.passes:
         kind = "error" if result.status in _ERRORS else "failure"
