@@ -34,6 +34,17 @@ def scan(name: str, first: str, last: str, step: str | None = None) -> Parameter
     return Parameter(_checked_name(name), tuple(format(low + by * place, "f") for place in range(count)))
 
 
+def spaced(name: str, first: str, last: str, steps: int) -> Parameter:
+    """So many numbers from ``first`` to ``last``, equally far apart; whole ones if these two are."""
+    low, high = _number(first), _number(last)
+    if steps < 2 or high <= low:
+        raise MisuseError(f"between {first} and {last} there are no {steps} sizes")
+    whole = low == low.to_integral_value() and high == high.to_integral_value()
+    found = [low + (high - low) * place / (steps - 1) for place in range(steps)]
+    shown = [format(number.to_integral_value() if whole else number.normalize(), "f") for number in found]
+    return Parameter(_checked_name(name), tuple(dict.fromkeys(shown)))
+
+
 def listed(name: str, values: str) -> Parameter:
     """``v1,v2``; a comma of a value's own is written as ``\\,``."""
     words: list[str] = []

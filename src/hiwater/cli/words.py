@@ -11,7 +11,7 @@ def split_command(parser: argparse.ArgumentParser, words: list[str]) -> tuple[li
     argparse alone cannot: it looks for options behind the command too, and which of several ``--`` it removes has
     changed from one Python to the next.
     """
-    takes_value = {name: action.nargs != 0 for action in parser._actions for name in action.option_strings}
+    takes = {name: _count(action) for action in parser._actions for name in action.option_strings}
     at = 0
     while at < len(words):
         word = words[at]
@@ -19,14 +19,20 @@ def split_command(parser: argparse.ArgumentParser, words: list[str]) -> tuple[li
             return words[:at], words[at + 1 :]
         if not word.startswith("-") or word == "-":
             return words[:at], words[at:]
-        at += 1 + _value_follows(word, takes_value)
+        at += 1 + _values_that_follow(word, takes)
     return words, []
 
 
-def _value_follows(word: str, takes_value: dict[str, bool]) -> bool:
+def _count(action: argparse.Action) -> int:
+    """How many values an option takes."""
+    return action.nargs if isinstance(action.nargs, int) else 1
+
+
+def _values_that_follow(word: str, takes: dict[str, int]) -> int:
     if word.startswith("--"):
-        return takes_value.get(word, False)  # with = the value is in the word itself
+        return takes.get(word, 0)  # with = the value is in the word itself
     for place, letter in enumerate(word[1:], 2):
-        if takes_value.get(f"-{letter}", False):
-            return place == len(word)  # -oFILE holds its value
-    return False
+        count = takes.get(f"-{letter}", 0)
+        if count:
+            return count - (place < len(word))  # -oFILE holds its first value
+    return 0
