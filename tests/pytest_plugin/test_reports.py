@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from importlib import resources
 from typing import Any
 
+import jsonschema
 import pytest
 from tests.pytest_plugin.conftest import Run
 
@@ -62,7 +64,8 @@ FORMS = [
 def read(pytester: pytest.Pytester) -> dict[str, dict[str, Any]]:
     """The tests of the JSON file by the end of their names."""
     document = json.loads((pytester.path / "out.json").read_bytes())
-    assert document["schema"] == "hiwater.pytest/1"
+    schema = resources.files("hiwater.pytest_plugin").joinpath("hiwater.pytest-1.schema.json").read_text("utf-8")
+    jsonschema.validate(document, json.loads(schema))
     return {test["nodeid"].partition("::")[2]: test for test in document["tests"]}
 
 

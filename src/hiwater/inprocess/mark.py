@@ -19,6 +19,8 @@ from hiwater.inprocess.track import Track
 from hiwater.recording.model import UNKNOWN_RSS
 
 NOTHING = Look(None, UNKNOWN_RSS, None)
+WORTH_KEEPING = 256 << 10
+"""A mark that is no further above the present RSS comes again by itself, near enough."""
 
 
 @dataclass(eq=False)
@@ -41,6 +43,7 @@ class Mark:
         self.process = Track()
         self.open: list[Open] = []
         self.sampler: Sampler | None = None
+        self.handed_down = 0
         self.threads = 1
         self.precision = proc.precision(self.threads)
 
@@ -83,6 +86,7 @@ class Mark:
         self.lock = threading.RLock()  # whoever held it is not here
         self.process = Track()
         self.sampler = None
+        self.handed_down = 0
         for region in self.open:
             region.first = self._read()
             region.track = Track(reference=region.first.hwm_bytes)
@@ -115,6 +119,7 @@ class Mark:
             fd = self.proc.open_reset()
         except OSError as error:
             return self._look(), f"{self.proc.root}/clear_refs: {error.strerror}"
+        self._hand_down(self._read())
         began = time.perf_counter_ns()
         before = self._look()
         try:
@@ -133,6 +138,13 @@ class Mark:
             if before.threads != 1:
                 track.window(max(before.rss.rss_bytes or 0, after.rss.rss_bytes or 0), self.precision, took)
         return after, None
+
+    def _hand_down(self, look: Look) -> None:
+        """Before the kernel forgets a mark: `hiwater run` around this process, GNU time and the like go by wait4."""
+        mark, rss = look.hwm_bytes, look.rss.rss_bytes
+        if mark is not None and rss is not None and mark > max(self.handed_down, rss + WORTH_KEEPING):
+            self.proc.hand_down()
+            self.handed_down = mark
 
     def _sampled(self, rss_bytes: int) -> None:
         with self.lock:

@@ -303,6 +303,27 @@ def test_peak_rss_is_not_inherited() -> None:
     assert int(ours) < 100 * MIB
 
 
+def test_who_waits_for_this_process_loses_nothing() -> None:
+    """A peak before a reset stays in what wait4 says, and so within the bounds of `hiwater run` around it."""
+    code = """
+        from tests.unit.inprocess.memory import *
+        import hiwater, resource
+        hiwater.region
+        spike(200)
+        with hiwater.region():
+            pass
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 150 << 10)
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 199 << 10)
+        """
+    for mode in ("quiet", "trace"):
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        recording = hiwater.run(command, mode=mode, capture_output=True, text=True, check=True)
+        assert recording.stdout == "True\nTrue\n"
+        reading = recording.peak_rss
+        assert reading.bytes is not None and reading.low is not None and reading.high is not None
+        assert reading.low < 230 * MIB and reading.high > 200 * MIB and reading.bytes > 199 * MIB
+
+
 def test_forked_child_starts_anew() -> None:
     """In a forked child the process's peak and open regions count from the fork on; the parent's go on."""
     lines = script(
