@@ -235,7 +235,7 @@ class _Reader:
         self.images[number] = (
             number,
             process,
-            ImageFlags(flags & 31),
+            ImageFlags(flags & 63),
             _text(self.data[text : text + comm]),
             _text(self.data[text + comm : text + comm + exe]),
             # A program may overwrite its arguments, so the last one need not end in a NUL.

@@ -70,6 +70,8 @@ class ImageFlags(IntFlag):
     """Nothing was read of it: the names are those of the command that was asked for."""
     LOST_SETUID = 16
     """A set-user-ID program that ran without its privilege, because it was traced."""
+    SAME_MAP = 32
+    """It runs in its parent's memory map (vfork, CLONE_VM): its figures are the parent's."""
 
 
 class ImageEndedBy(IntEnum):
