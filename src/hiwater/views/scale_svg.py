@@ -18,7 +18,7 @@ _STYLE = (
     "text{font:12px sans-serif;fill:#333}.t{font-size:14px;font-weight:bold}.g{stroke:#ddd}.a{stroke:#666;fill:none}"
     ".b{fill:#1f77b4;fill-opacity:.15}.l{stroke:#1f77b4;stroke-width:2;fill:none}.p{fill:#1f77b4}"
     ".m{stroke:#c0392b;stroke-width:1.5;stroke-dasharray:6 4}.n{fill:#c0392b}"
-    ".x{fill:#fff;stroke:#1f77b4;stroke-width:2}"
+    ".e{stroke-dasharray:5 4}.x{fill:#fff;stroke:#1f77b4;stroke-width:2}"
 )
 
 
@@ -50,7 +50,8 @@ def render(report: ScaleReport) -> str:
     if report.reach is not None and (reached or not tops or report.reach.limit < 2 * max(tops)):
         tops.append(report.reach.limit)
     plot = _Plot(right, 1.08 * max(tops, default=1.0))
-    body = [*_axes(plot, report), *_law(plot, curve), *_limit(plot, report)]
+    measured = found.points[-1].size if found.points else 0.0
+    body = [*_axes(plot, report), *_law(plot, curve, measured), *_limit(plot, report)]
     for point in found.points:
         body += [f'<circle class="p" cx="{plot.x(point.size)}" cy="{plot.y(m)}" r="3"/>' for m in point.memory]
     for one in told:
@@ -86,14 +87,19 @@ def _curve(report: ScaleReport, right: float) -> list[Prediction]:
     return curve
 
 
-def _law(plot: _Plot, curve: list[Prediction]) -> list[str]:
+def _law(plot: _Plot, curve: list[Prediction], measured: float) -> list[str]:
+    """Solid where something was measured, dashed beyond."""
     band = [(one.size, one.low, one.high) for one in curve if one.low is not None and one.high is not None]
     drawn = []
     if band:
         edge = [plot.at(size, high) for size, _, high in band] + [plot.at(size, low) for size, low, _ in reversed(band)]
         drawn.append(f'<polygon class="b" points="{" ".join(edge)}"/>')
-    line = " ".join(plot.at(one.size, one.bytes) for one in curve if one.bytes is not None)
-    return [*drawn, f'<polyline class="l" points="{line}"/>'] if line else drawn
+    line = [(one.size, one.bytes) for one in curve if one.bytes is not None]
+    inside = [place for place in line if place[0] <= measured]
+    for style, part in (("l", inside), ("l e", line[max(0, len(inside) - 1) :])):
+        if len(part) > 1:
+            drawn.append(f'<polyline class="{style}" points="{" ".join(plot.at(*place) for place in part)}"/>')
+    return drawn
 
 
 def _limit(plot: _Plot, report: ScaleReport) -> list[str]:
