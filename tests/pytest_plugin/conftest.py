@@ -37,6 +37,6 @@ def run(pytester: pytest.Pytester) -> Run:
         options = ("-Wignore::pytest.PytestDeprecationWarning", "-pno:hypothesispytest", *arguments)
         if process:
             return pytester.runpytest_subprocess(*options, timeout=300)
-        return pytester.runpytest_inprocess(*options)
+        return pytester.runpytest_inprocess("-pno:asyncio", *options)
 
     return start

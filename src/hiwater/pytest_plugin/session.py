@@ -120,8 +120,8 @@ class Session:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         plain: dict[str, Any] | None = getattr(report, "hiwater", None)
-        if plain is not None and not self.is_worker:
-            # Executed again (pytest-rerunfailures): the last time counts.
+        # Executed again (pytest-rerunfailures calls the outcome before that "rerun"): the last time counts.
+        if plain is not None and report.outcome in ("passed", "failed", "skipped") and not self.is_worker:
             worker = getattr(report, "worker_id", None)
             self.gathered[report.nodeid] = Data({**plain, "outcome": report.outcome, "worker": worker})
 
