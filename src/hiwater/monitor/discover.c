@@ -69,13 +69,15 @@ static enum found consider(int32_t pid, int64_t now)
 		return FOUND_FOREIGN;
 	if (getpgid(pid) < 0 && errno == ESRCH)
 		return FOUND_GONE;
-	if (!is_leader(pid))
-		return FOUND_THREAD;
+	if (!is_leader(pid)) /* or it was reaped in between */
+		return getpgid(pid) < 0 && errno == ESRCH ? FOUND_GONE : FOUND_THREAD;
 	if (!read_stat(pid, &stat))
 		return FOUND_GONE; /* gone since, or hidden from us */
-	if (stat.ppid != g.self && !proc_find((int32_t)stat.ppid))
-		return FOUND_FOREIGN;
-	if ((stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1)
+	bool dead = (stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1;
+
+	if (stat.ppid != g.self && !proc_find((int32_t)stat.ppid)) /* 0: it is being released (do_task_stat()) */
+		return dead && stat.ppid == 0 ? FOUND_GONE : FOUND_FOREIGN;
+	if (dead)
 		return FOUND_GONE; /* its memory is gone; whoever waits for it gets its rusage */
 	p = proc_add(pid, (int32_t)stat.ppid, now);
 	if (!p)

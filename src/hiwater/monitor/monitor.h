@@ -188,6 +188,16 @@ enum exec_state target_execed(struct launch *l, int *error);
 void signals_block(sigset_t *initial_mask, sigset_t *handled);
 void signals_survive(void); /* after the fork: a signal of writing must not end us */
 
+/* ---- watch.c: waits, until all is over ---- */
+struct ending {
+	int status; /* of the command, as wait(2) gives it */
+	int64_t at_ns;
+	int exec_errno; /* why it could not be started, else 0 */
+	bool timed_out;
+	int64_t user_ns, system_ns, largest_maxrss; /* over all that was waited for */
+};
+const struct ending *watch(struct launch *started, const sigset_t *signals);
+
 /* ---- facts.c: the host ---- */
 void facts_write(pid_t launcher);
 int64_t oom_kills(void);
@@ -214,7 +224,6 @@ struct globals {
 	struct hw_stats stats;
 	pid_t self, command;
 	uint32_t tick, epoch;
-	int64_t largest_maxrss;
 	int64_t snapshot_ns; /* CPU time spent on smaps_rollup */
 };
 extern struct globals g;

@@ -192,7 +192,13 @@ int32_t sampler_finish(int64_t now)
 
 		if (!p->in_use)
 			continue;
-		if (!p->image_over)
+		struct statm st;
+
+		if (p->image_over)
+			continue;
+		if (g.trace && look_statm(p, &st) != LOOK_OK)
+			image_over(p, now); /* its end was on its way to us */
+		else
 			(void)look(p, now);
 	}
 	tree_look(now);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "monitor.h"
@@ -12,6 +13,7 @@
 #define BUFFER (32 * 1024)
 #define ROWS 512
 #define RESERVE 4096
+#define TAIL 256 /* HW_CUT and HW_END */
 
 static int out_fd = -1;
 static int cut_errno;
@@ -19,6 +21,7 @@ static int64_t cut_ns;
 static bool can_reserve = true;
 static off_t written;
 static size_t used;
+static uint64_t size_limit = UINT64_MAX;
 static struct hw_header header;
 static unsigned char buffer[BUFFER];
 
@@ -50,6 +53,11 @@ static bool write_all(const unsigned char *data, size_t len)
 /* Sets the next write's space and a reserve aside. False: the disk is full (the reserve of before is still ours). */
 static bool reserve(size_t len)
 {
+	/* fallocate does not ask for RLIMIT_FSIZE when it keeps the size. */
+	if ((uint64_t)written + len + TAIL > size_limit) {
+		cut_errno = EFBIG;
+		return false;
+	}
 	if (!can_reserve)
 		return true;
 	if (fallocate(out_fd, FALLOC_FL_KEEP_SIZE, written, (off_t)(len + RESERVE)) == 0)
@@ -116,6 +124,12 @@ bool stream_open(int fd, int64_t started_realtime_ns)
 {
 	header = (struct hw_header){.byte_order = HW_BYTE_ORDER, .version = HW_VERSION, .header_size = sizeof(header),
 				    .page_size = (uint32_t)g.page_size, .started_realtime_ns = started_realtime_ns};
+	struct rlimit limit;
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY)
+		size_limit = limit.rlim_cur;
 	out_fd = fd;
 	memcpy(header.magic, HW_MAGIC, sizeof(header.magic));
 	memcpy(buffer, &header, sizeof(header));
