@@ -158,6 +158,14 @@ def test_misuse(hiwater: Hiwater, words: list[str], message: str) -> None:
     assert message in done.stderr
 
 
+def test_a_table_that_cannot_be_written(hiwater: Hiwater, tmp_path: Path) -> None:
+    """A full disk behind stdout is told, and the files are there all the same."""
+    with open("/dev/full", "w") as full:
+        done = hiwater("bench", "-r1", "--export-csv", "b.csv", "true", capture_output=False, stdout=full, stderr=-1)
+    assert (done.returncode, done.stderr) == (2, "hiwater bench: cannot write the table: No space left on device\n")
+    assert (tmp_path / "b.csv").exists()
+
+
 def test_colour(hiwater: Hiwater) -> None:
     """--color always colours, never does not."""
     assert "\x1b[" in hiwater("bench", "-r1", "--color", "always", "true").stdout

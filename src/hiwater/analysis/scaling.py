@@ -154,11 +154,9 @@ def reach(found: Scaling, limit: float) -> Reach:
         why = found.refusals[0] if found.refusals else "there is no law"
         return Reach(limit, None, None, None, why, answered=False)
     chosen, smallest, largest = found.chosen, found.points[0].size, found.points[-1].size
-    if chosen.law is Law.CONSTANT:
-        return Reach(limit, None, None, None, "the memory does not grow with it")
     if chosen.at(smallest) >= limit:
-        return Reach(limit, None, None, None, "even the smallest size that was measured needs more")
-    if chosen.slope_at(largest) <= 0:
+        return Reach(limit, None, None, None, "even the smallest size that was measured needs as much")
+    if chosen.law is Law.CONSTANT or chosen.slope_at(largest) <= 0:
         return Reach(limit, None, None, None, "the memory does not grow with it")
     farthest = FARTHEST * largest
     if chosen.at(farthest) < limit:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
-from hiwater.errors import HiwaterError
+from hiwater.errors import HiwaterError, OutputError
 from hiwater.output import OutputFile, fill
 from hiwater.views.names import visible
 from hiwater.views.paint import Paint, can_mark
@@ -61,7 +61,15 @@ def show(render: Callable[[int, Paint], str], color: Color, *, stream: TextIO | 
     text = render(max(_NARROWEST, width), paint)
     encoding = stream.encoding or "ascii"
     # Names may hold bytes that are no text at all: shown as escapes, never a reason to fail.
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if stream is sys.stdout:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  what is flushed later must not fail once more
+        raise OutputError(error.errno, f"cannot write the table: {error.strerror}") from None
 
 
 def progress(text: str) -> None:

@@ -74,6 +74,8 @@ def seconds(spread: Spread | None) -> str:
     """The median and how far the executions are apart."""
     if spread is None:
         return "?"
+    if spread.count == 1:
+        return format_seconds(spread.median)
     return f"{format_seconds(spread.median)} ± {format_seconds(spread.robust_deviation)}"
 
 

@@ -93,7 +93,9 @@ def test_limit() -> None:
     assert told.size == pytest.approx(truth, rel=0.05)
     assert told.low is not None and told.high is not None and told.low < truth < told.high
     linear = measured(LAWS[Law.LINEAR], FEW)
-    assert reach(linear, 10 * MIB).note == "even the smallest size that was measured needs more"
+    as_much = "even the smallest size that was measured needs as much"
+    assert reach(linear, 10 * MIB).note == as_much
+    assert reach(measured(LAWS[Law.CONSTANT], FEW), 10 * MIB).note == as_much
     assert reach(linear, 1 << 50).note == "not before 1,000,000, which is as far as can be told"
     flat = reach(measured(LAWS[Law.CONSTANT], FEW), 512 * MIB)
     assert (flat.note, flat.answered) == ("the memory does not grow with it", True)
