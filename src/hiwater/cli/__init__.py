@@ -9,7 +9,20 @@ from importlib import import_module
 
 from hiwater._version import __version__
 
-COMMANDS = ("run", "show", "check", "history", "bench", "scale", "methods", "doctor", "completion")
+COMMANDS = (
+    "run",
+    "show",
+    "report",
+    "plot",
+    "export",
+    "check",
+    "history",
+    "bench",
+    "scale",
+    "methods",
+    "doctor",
+    "completion",
+)
 
 _DESCRIPTION = "The true peak memory of commands on Linux."
 _EPILOG = """\

@@ -47,15 +47,16 @@ def _headline(s: Summary, width: int, style: Style) -> str:
     times = f"{format_seconds(s.wall_seconds)} wall"
     if s.user_seconds is not None and s.system_seconds is not None:
         times += f", {format_seconds(s.user_seconds)} user, {format_seconds(s.system_seconds)} system"
-    ending = _ending(s)
+    end = ending(s)
     # The name gives way first, but not so far that it cannot be recognized.
-    room = max(24, width - len(f"hiwater:  · {ending} · {times}"))
+    room = max(24, width - len(f"hiwater:  · {end} · {times}"))
     name = shorten(command_line(s.command), room) if s.command else "(unknown command)"
     head = f"hiwater: {style.figure(name)} ·"
-    return _flow(head, len(f"hiwater: {name} ·"), [ending, times], width, len("hiwater: "))
+    return _flow(head, len(f"hiwater: {name} ·"), [end, times], width, len("hiwater: "))
 
 
-def _ending(s: Summary) -> str:
+def ending(s: Summary) -> str:
+    """How the command ended, in a few words."""
     if s.ended_by is None:
         return "recording cut before the end"
     if s.ended_by == "not_started":

@@ -1,0 +1,60 @@
+"""The samples of a recording as rows for other programs: CSV and JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+from hiwater.analysis.process_tree import name_of
+from hiwater.analysis.timeline import NO_PAGES
+from hiwater.recording.model import Recording
+from hiwater.views.names import valid
+
+COLUMNS = (
+    "time_seconds", "pid", "process", "image", "name",
+    "rss_bytes", "anon_bytes", "file_bytes", "shmem_bytes", "swap_bytes", "hwm_bytes",
+)  # fmt: skip
+_Row = tuple[float, int | None, int | None, int, str | None, int | None, int | None, int | None, int | None, int | None,
+             int | None]  # fmt: skip
+
+
+def csv_lines(recording: Recording) -> Iterator[str]:
+    """A header and a line a sample; unknown is an empty field."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in _rows(recording):
+        writer.writerow(row)
+        if buffer.tell() > 1 << 16:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def json_lines(recording: Recording) -> Iterator[str]:
+    """An object a sample; unknown is null."""
+    for row in _rows(recording):
+        yield json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _rows(recording: Recording) -> Iterator[_Row]:
+    """As they were taken: an image keeps its values until its next row."""
+    processes = {process.number: process for process in recording.observed_processes}
+    images = {
+        image.number: (processes[image.process].pid, image.process, valid(_name(recording, image.number, image.name)))
+        for image in recording.images
+    }
+    line, page = recording.timeline, recording.page_size
+    columns = (line.rss_pages, line.anon_pages, line.shmem_pages, line.swap_pages, line.hwm_pages)
+    for t_ns, image, *pages in zip(line.time_ns, line.image, *columns, strict=True):
+        rss, anon, shmem, swap, hwm = (None if size == NO_PAGES else size * page for size in pages)
+        file = None if rss is None or anon is None or shmem is None else max(0, rss - anon - shmem)
+        pid, process, name = images.get(image, (None, None, None))
+        yield t_ns / 1e9, pid, process, image, name, rss, anon, file, shmem, swap, hwm
+
+
+def _name(recording: Recording, number: int, name: str) -> str:
+    return name if name != "?" or number else name_of(recording, recording.observed_processes[0])

@@ -1,0 +1,241 @@
+"""``hiwater report``, ``plot``, ``export``, ``show --tree``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Hiwater
+from tests.streams import MIB, Stream
+from tests.timelines import family
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(autouse=True)
+def recordings(tmp_path: Path) -> None:
+    """a.hiw and b.hiw, which needed more."""
+    (tmp_path / "a.hiw").write_bytes(family().data)
+    (tmp_path / "b.hiw").write_bytes(family(extra_mib=40).data)
+
+
+WRITERS = [("report", "a.hiw", "-o", "out.svg"), ("plot", "a.hiw", "-o", "out.svg"),
+           ("export", "a.hiw", "--format", "csv", "-o", "out.svg")]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WRITERS, ids=lambda words: words[0])
+def test_nothing_is_overwritten_without_being_asked(hiwater: Hiwater, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """An existing file is left alone, unless -f or --force."""
+    (tmp_path / "out.svg").write_text("mine")
+    done = hiwater(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "exists already" in done.stderr
+    assert (tmp_path / "out.svg").read_text() == "mine"
+    for force in ("-f", "--force"):
+        done = hiwater(*words, force)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "out.svg").read_text() != "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hiw", "b.hiw", "out.svg"]
+
+
+@pytest.mark.parametrize("words", WRITERS, ids=lambda words: words[0])
+def test_what_is_no_recording_is_refused(hiwater: Hiwater, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Status 2, the reason, and no file."""
+    (tmp_path / "a.hiw").write_bytes(b"junk" * 20)
+    done = hiwater(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not a recording" in done.stderr
+    assert not (tmp_path / "out.svg").exists()
+
+
+@pytest.mark.parametrize("words", [*WRITERS, ("show", "a.hiw", "--tree")], ids=lambda words: words[0])
+@pytest.mark.parametrize("cut", ["header", "samples"])
+def test_a_recording_that_was_cut_is_shown_up_to_there(
+    hiwater: Hiwater, tmp_path: Path, words: tuple[str, ...], cut: str
+) -> None:
+    """Whatever is missing: nothing fails."""
+    data = Stream().data if cut == "header" else family().data[: family().data.index(b"left-alive") - 600]
+    (tmp_path / "a.hiw").write_bytes(data)
+    done = hiwater(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_report(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Without -o the page is report.html; it holds the figures of the JSON, and names cannot break it."""
+    done = hiwater("report", "a.hiw")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    page = (tmp_path / "report.html").read_text()
+    figures = json.loads(hiwater("show", "--json", "a.hiw").stdout)
+    for key in ("peak_rss", "tree_peak"):
+        assert f'data-figure="{key}" data-bytes="{figures[f"{key}_bytes"]}"' in page
+    assert "boss &#x27;&lt;it&gt;&#x27;" in page
+    assert "a &lt;test&gt; warning" in page
+    assert "<it>" not in page
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+
+
+def test_report_to_stdout(hiwater: Hiwater, tmp_path: Path) -> None:
+    """-o - prints the page."""
+    assert hiwater("report", "a.hiw", "-o", "-").stdout.startswith("<!doctype html>")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_report_of_several(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Two recordings are laid over each other, and their differences listed."""
+    done = hiwater("report", "a.hiw", "b.hiw", "--output", "both.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (tmp_path / "both.html").read_text()
+    assert "2 recordings compared" in page
+    assert '100.0 MiB <span class="up">(+40.0, +66.7%)</span>' in page
+    assert page.count('<section class="recording"') == 2
+
+
+def test_report_of_files_of_one_name(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Recordings are told apart by their paths where their names are the same."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.hiw").write_bytes(family().data)
+    assert "old/a.hiw</a>" in hiwater("report", "a.hiw", "old/a.hiw", "-o", "-").stdout
+
+
+def test_plot(hiwater: Hiwater, tmp_path: Path) -> None:
+    """The picture is SVG with the stack by process, and the tree's peak with its bounds."""
+    assert hiwater("plot", "a.hiw", "-o", "peak.svg").returncode == 0
+    picture = ET.parse(tmp_path / "peak.svg").getroot()
+    texts = ["".join(text.itertext()) for text in picture.iter(f"{SVG}text")]
+    assert [text for text in texts if text.startswith("tree peak 70.0 MiB (70.0 – 7")]  # noqa: RUF001
+    assert "boss '<it>'" in texts
+    names = [text for text in texts if "MiB" in text and "(4" in text]
+    assert names == ["boss (4242), 10.0 MiB", "worker (4343), 60.0 MiB"]
+    assert len([path for path in picture.iter(f"{SVG}path") if path.find(f"{SVG}title") is not None]) == 2
+
+
+def test_plot_by_kind(hiwater: Hiwater) -> None:
+    """--by kind stacks anonymous memory, files and so on, to stdout here."""
+    picture = ET.fromstring(hiwater("plot", "a.hiw", "--by", "kind", "-o", "-").stdout)
+    titles = [title.text for path in picture.iter(f"{SVG}path") for title in path.iter(f"{SVG}title")]
+    assert titles == ["swapped out (not resident)", "files", "anonymous"]
+
+
+@pytest.mark.parametrize("name", ["peak.png", "peak"])
+def test_plot_writes_svg_only(hiwater: Hiwater, tmp_path: Path, name: str) -> None:
+    """Another ending is refused, with what makes other formats."""
+    done = hiwater("plot", "a.hiw", "-o", name)
+    assert done.returncode == 2
+    assert "only SVG" in done.stderr
+    assert "rsvg-convert" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_export_csv(hiwater: Hiwater) -> None:
+    """A header, and a line a sample; unknown is empty."""
+    lines = list(csv.DictReader(io.StringIO(hiwater("export", "a.hiw", "--format", "csv").stdout)))
+    assert len(lines) == 5
+    assert lines[3] == {
+        "time_seconds": "0.05", "pid": "4343", "process": "1", "image": "1", "name": "worker",
+        "rss_bytes": str(60 * MIB), "anon_bytes": str(55 * MIB), "file_bytes": str(5 * MIB), "shmem_bytes": "0",
+        "swap_bytes": "0", "hwm_bytes": str(60 * MIB),
+    }  # fmt: skip
+
+
+def test_export_jsonl(hiwater: Hiwater, tmp_path: Path) -> None:
+    """An object a sample; unknown is null."""
+    unread = (1000, 0, 10, *[0xFFFFFFFF] * 4)
+    stream = Stream().facts().command(b"a").process().image().samples([unread])
+    (tmp_path / "c.hiw").write_bytes(stream.data)
+    line = json.loads(hiwater("export", "c.hiw", "--format", "jsonl").stdout)
+    assert (line["rss_bytes"], line["anon_bytes"], line["file_bytes"], line["hwm_bytes"]) == (40960, None, None, None)
+
+
+def test_export_perfetto_is_a_trace(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Every event has what the trace-event format asks of its phase; each process has one counter track, whose largest
+    value is what was sampled; the whole tree has one more."""
+    assert hiwater("export", "a.hiw", "--format", "perfetto", "-o", "trace.json").returncode == 0
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    assert set(trace) == {"displayTimeUnit", "otherData", "traceEvents"}
+    assert trace["displayTimeUnit"] in ("ms", "ns")
+    needed = {"M": {"args"}, "X": {"ts", "dur", "args"}, "C": {"ts", "args"}}
+    for event in trace["traceEvents"]:
+        assert set(event) >= needed[event["ph"]] | {"name", "pid", "tid"}
+        assert isinstance(event["pid"], int)
+        assert event.get("ts", 0) >= 0
+        assert event.get("dur", 0) >= 0
+        if event["ph"] == "C":
+            assert all(isinstance(value, int) for value in event["args"].values())
+    events = trace["traceEvents"]
+    names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    assert names == {4242: "boss", 4343: "worker", 4344: "whole tree, sum of RSS"}
+    tracks = {(e["pid"], e["name"], *e["args"]) for e in events if e["ph"] == "C"}
+    assert tracks == {(pid, "RSS", "bytes") for pid in names}
+    most = {pid: max(e["args"]["bytes"] for e in events if e["ph"] == "C" and e["pid"] == pid) for pid in names}
+    assert most == {4242: 10 * MIB, 4343: 60 * MIB, 4344: 70 * MIB}
+    last = {e["pid"]: e["args"]["bytes"] for e in events if e["ph"] == "C"}
+    assert last == dict.fromkeys(names, 0)
+
+
+def test_export_perfetto_tells_reused_pids_apart(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Two processes that had one pid get tracks of their own."""
+    stream = Stream().facts().command(b"a").process(0, pid=77).process(1, 0, pid=77)
+    (tmp_path / "c.hiw").write_bytes(stream.data)
+    trace = json.loads(hiwater("export", "c.hiw", "--format", "perfetto").stdout)
+    assert len({e["pid"] for e in trace["traceEvents"] if e["name"] == "process_name"}) == 3
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("plot", "a.hiw"), ("plot", "a.hiw", "-o", "-", "--by", "colour"), ("export", "a.hiw"),
+              ("export", "a.hiw", "--format", "parquet"), ("show", "--tree", "--json", "a.hiw")]
+)  # fmt: skip
+def test_misuse(hiwater: Hiwater, words: tuple[str, ...]) -> None:
+    """What is missing or unknown is status 2, with the usage."""
+    done = hiwater(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: hiwater" in done.stderr
+
+
+def test_show_tree(hiwater: Hiwater) -> None:
+    """Behind the summary a line a process: peak, size and share at the tree's peak, lifetime, and its bars."""
+    done = hiwater("show", "a.hiw", "--tree")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(hiwater("show", "a.hiw").stdout + "\nprocess ")
+    lines = done.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"boss '<it>' +4242 +10\.0 +10\.0 +14% +0\.100 s +█+", lines[0])
+    assert re.fullmatch(r"└─ worker --fast +4343 +60\.0 +60\.0 +86% +0\.060 s +▄+█▄+", lines[1])
+
+
+@pytest.mark.parametrize("width", [50, 72, 100, 200])
+def test_show_tree_fits_the_width(hiwater: Hiwater, width: int) -> None:
+    """No line of the tree is wider than the terminal; where it is narrow, the bars give way."""
+    text = hiwater("show", "a.hiw", "--tree", env=os.environ | {"COLUMNS": str(width)}).stdout
+    lines = text.split("\n\n", 1)[1].splitlines()
+    assert max(map(len, lines)) <= max(width, 60)
+    assert ("█" in text) == (width > 80)
+
+
+def test_show_tree_colour(hiwater: Hiwater) -> None:
+    """None in a pipe; --color always forces it, NO_COLOR forbids it to auto."""
+    assert "\x1b" not in hiwater("show", "a.hiw", "--tree").stdout
+    assert "\x1b[1m└─ worker" in hiwater("show", "a.hiw", "--tree", "--color", "always").stdout
+    forced = os.environ | {"FORCE_COLOR": "1"}
+    assert "\x1b" in hiwater("show", "a.hiw", "--tree", env=forced).stdout
+    assert "\x1b" not in hiwater("show", "a.hiw", "--tree", env=forced | {"NO_COLOR": "1"}).stdout
+
+
+def test_show_tree_in_ascii(hiwater: Hiwater) -> None:
+    """A terminal without the characters gets plain ones."""
+    text = hiwater("show", "a.hiw", "--tree", env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}).stdout
+    assert text.isascii()
+    assert "`- worker --fast" in text
+
+
+def test_a_real_execution(hiwater: Hiwater, tmp_path: Path) -> None:
+    """What was recorded of a real command gives a page, a picture and a tree with its processes."""
+    assert hiwater("run", "-q", "-o", "r.hiw", "--trace", "--", "sh", "-c", "sleep 0.05; true").returncode == 0
+    assert hiwater("report", "r.hiw").returncode == 0
+    assert hiwater("plot", "r.hiw", "-o", "r.svg").returncode == 0
+    assert "─ sleep 0.05" in hiwater("show", "r.hiw", "--tree").stdout
+    assert 'data-name="sleep"' in (tmp_path / "report.html").read_text()

@@ -1,0 +1,85 @@
+"""What the report is made of, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from importlib import resources
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.streams import MIB, Stream
+from tests.timelines import family
+
+from hiwater.recording.reader import parse
+from hiwater.views.plot_svg import nice_step
+from hiwater.views.report import render
+from hiwater.views.report_data import packed
+from hiwater.views.report_table import LIMIT
+
+
+def unpacked(text: str) -> list[int]:
+    """What the script of the page does."""
+    values, value, step, shift = [], 0, 0, 0
+    for byte in b64decode(text):
+        step |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            value += -(step + 1 >> 1) if step & 1 else step >> 1
+            values.append(value)
+            step = shift = 0
+    return values
+
+
+@given(st.lists(st.integers(-(1 << 52), 1 << 52)))
+def test_columns_survive_their_packing(values: list[int]) -> None:
+    """Any whole numbers come out as they went in."""
+    assert unpacked(packed(values)) == values
+
+
+def test_a_name_cannot_end_the_script() -> None:
+    """Whatever a process calls itself, it stays text."""
+    evil = b"</script><script>alert(1)</script>"
+    stream = Stream().facts().command(evil).process().image(comm=evil[:15], exe=b"/" + evil, arguments=(evil,))
+    page = render([parse(stream.data)], [evil.decode()])
+    assert "<script>alert" not in page
+    assert len(re.findall("<script", page)) == len(re.findall("</script", page)) == 3
+
+
+def test_the_data_of_the_page() -> None:
+    """Columns of one length, in microseconds and KiB; the last instant says what was left at the end."""
+    found = re.search(r'id="data">(.*?)</script>', render([parse(family().data)], ["a"]))
+    assert found is not None
+    (data,) = json.loads(found[1])
+    assert unpacked(data["times"]) == [1000, 20000, 50000, 51000, 80000, 100000, 100000]
+    assert [(one["name"], one["pid"]) for one in data["processes"]] == [("boss", 4242), ("worker", 4343)]
+    assert max(unpacked(data["processes"][1]["data"])) == 60 * 1024
+    assert {one["kind"] for one in data["kinds"]} == {"anon", "file", "swap"}
+
+
+def test_the_largest_of_very_many_processes_are_listed() -> None:
+    """A page of ten thousand processes would open slowly; how many are left out is said."""
+    stream = Stream().facts().command(b"a")
+    for number in range(LIMIT + 50):
+        stream.process(number, 0 if number else None, pid=100 + number).image(number, number)
+        stream.image_end(number, hwm=(number + 1) * MIB)
+    page = render([parse(stream.data)], ["a"])
+    assert page.count("<tr data-order") + page.count("<tr class=peak data-order") == LIMIT
+    assert f"{LIMIT + 50} processes, the {LIMIT} largest are listed" in page
+    assert f'data-peak="{(LIMIT + 50) * MIB}"' in page
+
+
+def test_the_chart_library_travels_with_its_licence() -> None:
+    """uPlot is in the package and in the page, and so are its terms."""
+    assets = resources.files("hiwater.views") / "report_assets"
+    terms = (assets / "uplot.LICENSE.txt").read_text()
+    assert "MIT License" in terms
+    page = render([parse(family().data)], ["a"])
+    assert "Permission is hereby granted" in page
+    assert (assets / "uplot.min.js").read_text() in page
+
+
+def test_the_axis_of_a_picture() -> None:
+    """Five steps of a round number reach the largest."""
+    assert [nice_step(size * MIB) / MIB for size in (1, 5, 9, 12, 60, 499, 501)] == [0.2, 1, 2, 2.5, 20, 100, 200]
