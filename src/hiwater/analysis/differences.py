@@ -9,6 +9,7 @@ from hiwater.analysis.peak import Evidence, mark
 from hiwater.analysis.process_tree import name_of
 from hiwater.analysis.reading import Reading
 from hiwater.recording.model import Recording
+from hiwater.recording.wire import ImageFlags
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def _by_name(recording: Recording) -> dict[str, Reading]:
     found: dict[str, Reading] = {}
     for process in recording.observed_processes:
         for image in process.images:
+            if image.flags & ImageFlags.SAME_MAP:
+                continue  # that is its parent's memory
             size = mark(evidence.ends[image.number])
             name = image.name if image.name != "?" else name_of(recording, process)
             best = found.get(name)

@@ -253,7 +253,9 @@ def peak_image(evidence: Evidence, peak: Reading) -> Image | None:
     def largest(images: list[Image]) -> Image:
         return max(images, key=lambda image: (mark(evidence.ends[image.number]) or -1, image.number))
 
-    best = largest(list(recording.images))
+    # A child between vfork and execve shows its parent's memory: the peak is the parent's.
+    own = [image for image in recording.images if not image.flags & ImageFlags.SAME_MAP]
+    best = largest(own or list(recording.images))
     if _alone(recording):
         return best
     known = mark(evidence.ends[best.number])

@@ -23,7 +23,7 @@ class Node:
     command: tuple[str, ...]
     """The arguments of its last image."""
     peak_bytes: int | None
-    """The largest mark of its images."""
+    """The largest mark of its images. What it showed while it ran in its parent's memory (vfork) is the parent's."""
     start_seconds: float
     end_seconds: float | None
     """``None`` if it outlived the recording."""
@@ -45,7 +45,8 @@ def nodes(recording: Recording, rows: Course, peak_ns: int | None, cells: int) -
     lines = outlines(rows, cells)
     found = []
     for process, depth in _ordered(recording):
-        marks = [mark(evidence.ends[image.number]) for image in process.images]
+        own = [image for image in process.images if not image.flags & ImageFlags.SAME_MAP]
+        marks = [mark(evidence.ends[image.number]) for image in own]
         size = held.get(process.number)
         found.append(
             Node(

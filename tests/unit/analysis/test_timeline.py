@@ -55,6 +55,21 @@ def test_a_child_in_its_parents_map_is_not_counted() -> None:
     assert course(parse(stream.data)).total[-1] == 100 * PAGES
 
 
+def test_what_a_child_shows_in_its_parents_map_is_the_parents_peak() -> None:
+    """Whoever starts a program by vfork stays the one that peaked; the program has a peak of its own."""
+    stream = Stream().facts().command(b"boss").process().image(comm=b"boss").process(1, 0, 4343)
+    stream.image(1, 1, comm=b"boss", flags=ImageFlags.FORKED | ImageFlags.SAME_MAP).image_end(1, hwm=100 * MIB)
+    stream.image(2, 1, comm=b"sleep").image_end(2, hwm=2 * MIB).process_end(1)
+    stream.image_end(0, hwm=100 * MIB).process_end(0, maxrss=100 * MIB).stats(max_alive=2, processes=2)
+    it = parse(stream.end(maxrss=100 * MIB).data)
+    assert it.peak_process is not None
+    assert it.peak_process.pid == 4242
+    assert [(node.name, node.peak_bytes) for node in nodes(it, course(it), None, 1)] == [
+        ("boss", 100 * MIB), ("sleep", 2 * MIB),
+    ]  # fmt: skip
+    assert [(row.label, row.values) for row in programs([it])] == [("boss", (100 * MIB,)), ("sleep", (2 * MIB,))]
+
+
 def test_rows_out_of_order_or_unknown() -> None:
     """Rows are put in the order of time; those of unknown images or without a resident set are left out."""
     stream = Stream().facts().command(b"a").process().image()
