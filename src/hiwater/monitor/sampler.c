@@ -46,7 +46,7 @@ static bool look(struct proc *p, int64_t now)
 			return false; /* the trace tells ends; this may be a leader whose thread is in execve */
 		if (p->pid == g.command || how == LOOK_ZOMBIE) {
 			image_over(p, now); /* wait tells the rest */
-			p->due_tick = g.tick + ZOMBIE_TICKS;
+			p->quiet_looks = 0;
 		} else {
 			proc_end(p, now, 0, -1, NULL);
 		}
@@ -83,10 +83,13 @@ static bool lives_again(struct proc *p, int64_t now)
 		image_begin(p, now, 0);
 		return true;
 	}
-	if (how == LOOK_GONE && p->pid != g.command)
+	if (how == LOOK_GONE && p->pid != g.command) {
 		proc_end(p, now, 0, -1, NULL);
-	else
-		p->due_tick = g.tick + ZOMBIE_TICKS;
+		return false;
+	}
+	/* Soon again at first: who is to live again does so at once. */
+	p->quiet_looks++;
+	p->due_tick = g.tick + (p->quiet_looks < ZOMBIE_TICKS ? 1 : ZOMBIE_TICKS);
 	return false;
 }
 
