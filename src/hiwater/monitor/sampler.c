@@ -60,10 +60,9 @@ static bool look(struct proc *p, int64_t now)
 	/* A spike between two looks leaves its mark in VmHWM, which can be read as well a few looks later. */
 	if (changed || (urgent && p->status_epoch != g.epoch) ||
 	    g.tick - p->status_tick >= STATUS_TICKS + procs_alive / 4) {
-		if (look_status(p, now) == LOOK_GONE && p->pid != g.command) {
-			proc_end(p, now, 0, -1, NULL);
-			return true;
-		}
+		/* If it fails, the process is gone, or the thread that it was read through has become the leader by execve: the
+		 * next look at statm tells which. */
+		(void)look_status(p, now);
 		if (im->samples >= 2)
 			image_announce(p, true);
 	}
