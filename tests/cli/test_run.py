@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -308,3 +309,15 @@ def test_missing_monitor(hiwater: Hiwater) -> None:
     done = hiwater("run", "--", "true", env=os.environ | {"HIWATER_MONITOR": "/nowhere"})
     assert done.returncode == 125
     assert "mend or unset HIWATER_MONITOR" in done.stderr
+
+
+def test_end_of_file_when_the_command_closes_its_output() -> None:
+    """A reader of the command's output sees its end when the command closes it, not when the command ends."""
+    words = [sys.executable, "-m", "hiwater", "run", "-q", "--", "sh", "-c", "exec >&-; read line"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.read() == b""
+        assert process.poll() is None, "it still waits for its input"
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        assert process.wait(30) == 0

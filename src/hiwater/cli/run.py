@@ -178,6 +178,14 @@ class _Run:
         for file in self.unfinished:
             file.discard()
 
+    def _let_go(self) -> None:
+        """What the command closes must be closed: whoever waits at the other end of a pipe would wait for us too."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0,) if self.args.json == "-" else (0, 1):
+            os.dup2(null, fd)
+        if null > 2:
+            os.close(null)
+
     def execute(self) -> int:
         try:
             return self._conclude(self._measure())
@@ -200,6 +208,7 @@ class _Run:
             signal_mask=foreground.mask,
         )
         foreground.start(arguments, self.fd)
+        self._let_go()
         if self.reports:
             # While the command runs there is time for what is slow to import.
             for module in ("analysis.summary", "recording.reader", "views.terminal"):
