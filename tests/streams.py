@@ -46,6 +46,17 @@ def split(rss: int = -1, anon: int = -1, file: int = -1, shmem: int = -1) -> tup
     return rss, anon, file, shmem
 
 
+def pack_column(values: Sequence[int], order: str = "<") -> bytes:
+    """A column as narrow as it can be, with its head and its padding."""
+    least, most = min(values), max(values)
+    width = 0 if least == most else 1 if most - least < 1 << 8 else 2 if most - least < 1 << 16 else 4
+    base = 0 if width == 4 or (most == wire.NONE and width) else least
+    width = 4 if most == wire.NONE and width else width
+    letter = {0: "", 1: "B", 2: "H", 4: "I"}[width]
+    data = struct.pack(f"{order}{len(values)}{letter}", *[value - base for value in values]) if width else b""
+    return struct.pack(order + wire.COLUMN, base, width) + data + bytes(-len(data) % 8)
+
+
 class Stream:
     """Grows record by record; ``data`` is what a monitor would have written."""
 
@@ -88,9 +99,10 @@ class Stream:
         flags: ImageFlags = ImageFlags(0),  # noqa: B008 - an enum member is no mutable default
         start: tuple[int, int, int, int] = split(),
         t_ns: int = 0,
+        before: int = -1,
     ) -> Stream:
         line = b"".join(argument + b"\0" for argument in arguments)
-        fixed = self._pack(wire.IMAGE_START, t_ns, number, process, *start, len(comm), len(exe), len(line))
+        fixed = self._pack(wire.IMAGE_START, t_ns, number, process, *start, before, len(comm), len(exe), len(line))
         return self.record(RecordType.IMAGE_START, fixed + comm + exe + line, flags)
 
     def image_end(
@@ -109,9 +121,11 @@ class Stream:
         threads: int = 1,
         t_ns: int = 100 * MS,
         samples: int = 10,
+        pte: int = -1,
+        hugetlb: int = -1,
     ) -> Stream:
         marks = (hwm, max_rss, vm_peak, folded)
-        rest = (50 * MS, swap, last_read_ns, threads)
+        rest = (50 * MS, swap, last_read_ns, threads, pte, hugetlb)
         fixed = self._pack(wire.IMAGE_END, t_ns, number, samples, *last, *marks, *at_max, *rest)
         return self.record(RecordType.IMAGE_END, fixed, how)
 
@@ -128,9 +142,21 @@ class Stream:
         )
 
     def samples(self, rows: Sequence[tuple[int, ...]], base_ns: int = 0) -> Stream:
-        columns = [value for column in zip(*rows, strict=True) for value in column]
-        head = self._pack(wire.SAMPLES, base_ns, len(rows), wire.SAMPLE_COLUMNS)
-        return self.record(RecordType.SAMPLES, head + struct.pack(f"{self.order}{len(columns)}I", *columns))
+        """Rows of (us since ``base_ns``, image, rss, anon, shmem, swap, hwm, pte, hugetlb); what is left out at the
+        end is 0."""
+        return self._rows(RecordType.SAMPLES, wire.SAMPLE_COLUMNS, rows, base_ns)
+
+    def tree_samples(self, rows: Sequence[tuple[int, ...]], base_ns: int = 0) -> Stream:
+        """Rows of (us since ``base_ns``, processes, estimate, anon, shmem, swap, pte, hugetlb), likewise."""
+        return self._rows(RecordType.TREE_SAMPLES, wire.TREE_COLUMNS, rows, base_ns)
+
+    def _rows(self, kind: RecordType, width: int, rows: Sequence[tuple[int, ...]], base_ns: int) -> Stream:
+        full = [row + (0,) * (width - len(row)) for row in rows]
+        times, *columns = (list(column) for column in zip(*full, strict=True))
+        # A monitor writes rows in order; a test may want to see what becomes of others.
+        steps = [(now - before) % (1 << 32) for before, now in zip([0, *times], times, strict=False)]
+        head = self._pack(wire.SAMPLES, base_ns, len(rows), width)
+        return self.record(kind, head + b"".join(pack_column(column, self.order) for column in [steps, *columns]))
 
     def tree_peak(self, estimate: int, lower: int, processes: int, *, snapshot: bool = True) -> Stream:
         values = (50 * MS, estimate, estimate, estimate, 0, 0, 0, lower, processes, 0)
@@ -143,9 +169,20 @@ class Stream:
         return self.record(RecordType.WARNING, f"{code}\0{text}\0".encode())
 
     def stats(
-        self, *, unseen: int = 0, max_alive: int = 1, processes: int = 1, floor: int = 131072, uncounted: int = 0
+        self,
+        *,
+        unseen: int = 0,
+        max_alive: int = 1,
+        processes: int = 1,
+        floor: int = 131072,
+        uncounted: int = 0,
+        pte: int = 0,
+        hugetlb: int = 0,
+        demand: int = 0,
+        coarse: int = 0,
     ) -> Stream:
-        values = (100 * MS, MS, 100, 100, 1, 2 * MS, unseen, 2 * MS, max_alive, processes, floor, uncounted, 0)
+        values = (100 * MS, MS, 100, 100, 1, 2 * MS, unseen, 2 * MS, max_alive, processes, floor, uncounted, 0,
+                  pte, hugetlb, demand, coarse)  # fmt: skip
         return self.record(RecordType.STATS, self._pack(wire.STATS, *values))
 
     def end(

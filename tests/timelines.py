@@ -52,9 +52,16 @@ def long_one(samples: int = 1_000_000, processes: int = 50) -> bytes:
     spike = samples * 7 // 10 // processes * processes
     sizes[spike] = SPIKE_MIB * PAGES
     zeros = array("I", bytes(4 * samples))
-    columns = b"".join(column.tobytes() for column in (times, numbers, sizes, sizes, zeros, zeros, sizes))
-    payload = struct.pack("=" + wire.SAMPLES, 0, samples, wire.SAMPLE_COLUMNS) + columns
-    parts.append(_bare(Stream().record(RecordType.SAMPLES, payload)))
+    steps = array("I", (now - before for before, now in zip(array("I", [0]) + times, times, strict=False)))
+    for at in range(0, samples, wire.ROWS_MAX):
+        part = slice(at, at + wire.ROWS_MAX)
+        columns = b"".join(
+            struct.pack("=" + wire.COLUMN, 0, 4) + column[part].tobytes() + bytes(-4 * len(column[part]) % 8)
+            for column in (steps, numbers, sizes, sizes, zeros, zeros, sizes, zeros, zeros)
+        )
+        base_ns = 1000 * times[at - 1] if at else 0
+        fixed = struct.pack("=" + wire.SAMPLES, base_ns, len(times[part]), wire.SAMPLE_COLUMNS)
+        parts.append(_bare(Stream().record(RecordType.SAMPLES, fixed + columns)))
     foot = Stream()
     for number in range(processes):
         most = (SPIKE_MIB if number == 0 else 44) * MIB

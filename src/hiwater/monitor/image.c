@@ -5,20 +5,18 @@
 
 #include "monitor.h"
 
-static int64_t in_pages(int64_t bytes)
+uint32_t in_pages(int64_t bytes)
 {
-	return bytes < 0 ? HW_NO_PAGES : bytes / g.page_size;
+	return bytes < 0 ? HW_NO_PAGES : (uint32_t)(bytes / g.page_size);
 }
 
 /* Takes a reading into the image's maxima, and writes a row if it differs from the last one. */
-static void image_take(struct proc *p, int64_t now, const struct hw_rss *rss, int64_t hwm, int64_t swap)
+static void image_take(struct proc *p, int64_t now, const struct hw_rss *rss, int64_t hwm)
 {
 	struct image *im = &p->image;
 
 	im->last = *rss;
 	im->samples++;
-	if (swap >= 0)
-		im->swap = swap;
 	if (rss->rss_bytes > im->max_rss) {
 		im->max_rss = rss->rss_bytes;
 		im->at_max = *rss;
@@ -29,16 +27,23 @@ static void image_take(struct proc *p, int64_t now, const struct hw_rss *rss, in
 		im->hwm = hwm;
 	if (rss->rss_bytes > im->hwm)
 		im->hwm = rss->rss_bytes;
-	if (im->swap > im->max_swap)
-		im->max_swap = im->swap;
 
-	uint32_t row[5] = {(uint32_t)in_pages(rss->rss_bytes), (uint32_t)in_pages(rss->anon_bytes),
-			   (uint32_t)in_pages(rss->shmem_bytes), (uint32_t)in_pages(im->swap),
-			   (uint32_t)in_pages(im->hwm)};
-	if (memcmp(row, im->written, sizeof(row)) != 0) {
+	const uint32_t row[IMAGE_PAGES] = {in_pages(rss->rss_bytes), in_pages(rss->anon_bytes), in_pages(rss->shmem_bytes),
+					   in_pages(im->swap), in_pages(im->hwm), in_pages(im->pte), in_pages(im->hugetlb)};
+	if (sample_worth(row, im->written, IMAGE_PAGES)) {
 		memcpy(im->written, row, sizeof(row));
-		stream_sample(now, im->id, row);
+		sample_image(now, im->id, row);
 	}
+}
+
+/* What is beside the resident set: the kernel keeps no high-water marks of it. */
+static void beside(int64_t read, int64_t *last, int64_t *largest)
+{
+	if (read < 0)
+		return;
+	*last = read;
+	if (read > *largest)
+		*largest = read;
 }
 
 /* Nobody waits for the children of a process that ignores SIGCHLD: their peaks are in no ancestor's rusage. */
@@ -66,14 +71,18 @@ void image_note(struct proc *p, int64_t now, const struct status *st)
 		g.stats.uncounted = 1;
 		children_uncounted(p);
 	}
-	image_take(p, now, &rss, st->hwm, st->swap);
+	beside(st->swap, &im->swap, &im->max_swap);
+	beside(st->pte, &im->pte, &im->max_pte);
+	beside(st->hugetlb, &im->hugetlb, &im->max_hugetlb);
+	image_take(p, now, &rss, st->hwm);
 }
 
 void image_begin(struct proc *p, int64_t now, uint16_t flags)
 {
 	p->image = (struct image){.id = next_image_id(), .flags = flags, .t_ns = now, .at_max_ns = now, .last_read_ns = now,
 				  .start = {-1, -1, -1, -1}, .last = {-1, -1, -1, -1}, .at_max = {-1, -1, -1, -1}, .hwm = -1,
-				  .max_rss = -1, .vm_peak = -1, .max_swap = -1, .swap = -1, .file_share = -1, .pss_shmem = -1};
+				  .max_rss = -1, .vm_peak = -1, .max_swap = -1, .swap = -1, .max_pte = -1, .pte = -1,
+				  .max_hugetlb = -1, .hugetlb = -1, .before_hwm = -1, .file_share = -1, .pss_shmem = -1};
 	memset(p->image.written, 0xff, sizeof(p->image.written));
 	p->due_tick = 0;
 }
@@ -84,7 +93,8 @@ void image_announce(struct proc *p, bool read_names)
 	static char cmdline[HW_CMDLINE_MAX + 1];
 	char path[48], exe[512];
 	struct image *im = &p->image;
-	struct hw_image_start start = {.t_ns = im->t_ns, .image = im->id, .proc = p->id, .start = im->start};
+	struct hw_image_start start = {.t_ns = im->t_ns, .image = im->id, .proc = p->id, .start = im->start,
+					.before_hwm_bytes = im->before_hwm};
 	ssize_t exe_len, len;
 
 	if (im->announced)
@@ -123,7 +133,8 @@ void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss)
 				   .hwm_bytes = im->hwm, .max_rss_bytes = im->max_rss, .vm_peak_bytes = im->vm_peak,
 				   .folded_maxrss_bytes = folded_maxrss, .at_max = im->at_max,
 				   .at_max_ns = im->at_max_ns, .max_swap_bytes = im->max_swap,
-				   .last_read_ns = im->last_read_ns, .max_threads = im->threads};
+				   .last_read_ns = im->last_read_ns, .max_threads = im->threads,
+				   .max_pte_bytes = im->max_pte, .max_hugetlb_bytes = im->max_hugetlb};
 
 	image_announce(p, how == HW_ENDED_ALIVE);
 	stream_event(HW_IMAGE_END, how, &end, sizeof(end));

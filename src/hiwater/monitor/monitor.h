@@ -25,7 +25,7 @@ struct status { /* -1: the kernel does not show the field */
 	char name[64];
 	size_t name_len;
 	int64_t tgid, ppid, threads;
-	int64_t vm_peak, hwm, rss, anon, file, shmem, swap; /* bytes */
+	int64_t vm_peak, hwm, rss, anon, file, shmem, swap, pte, hugetlb; /* bytes */
 	bool ignores_sigchld;
 	bool zombie;
 };
@@ -58,8 +58,15 @@ void stream_warning(const char *code, const char *text);
 void stream_fact(const char *key, const char *value);
 void stream_fact_number(const char *key, int64_t value);
 void stream_facts_done(void);
-void stream_sample(int64_t t_ns, uint32_t image, const uint32_t pages[5]);
 void stream_flush(void); /* also the samples that are still gathered */
+
+/* ---- samples.c: the timeline, in columns ---- */
+enum { IMAGE_PAGES = HW_SAMPLE_COLUMNS - 2, TREE_PAGES = HW_TREE_COLUMNS - 2 };
+void sample_image(int64_t t_ns, uint32_t image, const uint32_t pages[IMAGE_PAGES]);
+void sample_tree(int64_t t_ns, uint32_t processes, const uint32_t pages[TREE_PAGES]);
+bool sample_worth(const uint32_t *row, const uint32_t *before, int count); /* is there room for such a change? */
+void samples_make_room(int64_t now);
+void samples_out(void);
 
 /* ---- procs.c: the processes of the tree ---- */
 struct image {
@@ -68,9 +75,10 @@ struct image {
 	bool announced; /* HW_IMAGE_START was written */
 	int64_t t_ns;
 	struct hw_rss start, last, at_max;
-	int64_t at_max_ns, hwm, max_rss, vm_peak, max_swap, swap, last_read_ns, threads;
+	int64_t at_max_ns, hwm, max_rss, vm_peak, max_swap, swap, max_pte, pte, max_hugetlb, hugetlb, last_read_ns, threads;
+	int64_t before_hwm; /* of the time before the recording; -1 */
 	uint32_t samples;
-	uint32_t written[5]; /* the row that was written last */
+	uint32_t written[IMAGE_PAGES]; /* the row that was written last */
 	uint64_t start_stack;
 	/* what is known of sharing: pages counted elsewhere in the tree, and the shares by smaps_rollup */
 	int64_t duplicate;	  /* anonymous bytes that another process of the tree also counts */
@@ -115,6 +123,7 @@ void forget_files(struct proc *p);
 bool read_stat(int32_t pid, struct stat_line *out);
 
 /* ---- image.c: program images and processes in the stream ---- */
+uint32_t in_pages(int64_t bytes); /* HW_NO_PAGES if unknown */
 void image_begin(struct proc *p, int64_t now, uint16_t flags);
 void image_announce(struct proc *p, bool read_names);
 void image_note(struct proc *p, int64_t now, const struct status *st);

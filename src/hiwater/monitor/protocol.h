@@ -59,6 +59,8 @@ enum hw_type {
 	HW_STATS,	/* struct hw_stats: replaces the one before */
 	HW_CUT,		/* struct hw_cut: from here on records are missing */
 	HW_END,		/* struct hw_end: the last record of a complete stream */
+	/* 15 and 16 are taken */
+	HW_TREE_SAMPLES = 17, /* struct hw_samples, then its columns: the whole tree */
 };
 
 /* How a moment was learnt. */
@@ -98,6 +100,7 @@ struct hw_image_start { /* hw_record.flags: enum hw_image_flags */
 	uint32_t image;
 	uint32_t proc;
 	struct hw_rss start; /* at t_ns */
+	int64_t before_hwm_bytes; /* VmHWM at t_ns of an image that ran before the recording; else -1 */
 	uint16_t comm_len;
 	uint16_t exe_len;
 	uint32_t cmdline_len; /* arguments, each with its NUL */
@@ -125,6 +128,8 @@ struct hw_image_end { /* hw_record.flags: enum hw_image_end_how */
 	int64_t max_swap_bytes;
 	int64_t last_read_ns;	     /* when hwm_bytes was last read; later growth is not in it */
 	int64_t max_threads;	     /* most threads seen: before Linux 6.2 each can hide 64 pages */
+	int64_t max_pte_bytes;	     /* page tables (VmPTE), which no RSS counts */
+	int64_t max_hugetlb_bytes;   /* pages of hugetlbfs and MAP_HUGETLB (HugetlbPages), likewise */
 };
 
 enum hw_proc_end_flags {
@@ -144,14 +149,26 @@ struct hw_proc_end { /* hw_record.flags: enum hw_proc_end_flags */
 	int64_t major_faults;
 };
 
-/* Samples in columns, each of `count` u32: dt_us (since base_ns), image, rss, anon, shmem, swap, hwm (the last five
- * in pages, HW_NO_PAGES unknown; file-backed = rss - anon - shmem). Only what changed is written: an image keeps its
- * values until its next row. */
-#define HW_SAMPLE_COLUMNS 7
+/* Samples in columns. Only what changed is written: an image keeps its values until its next row.
+ *
+ * `columns` times a struct hw_column and its data, `count` unsigned numbers of `width` bytes each, padded to 8 bytes
+ * in all. A value is the stored number plus `base`; a column of width 0 stores nothing and is `base` throughout.
+ * HW_SAMPLES: dt_us (since the row before; the first since base_ns), image, and in pages (HW_NO_PAGES unknown) rss,
+ * anon, shmem, swap, hwm, pte, hugetlb; file-backed = rss - anon - shmem.
+ * HW_TREE_SAMPLES: dt_us, how many processes, and in pages the estimate that counts shared pages once, its anon and
+ * shmem, and the sums of swap, pte and hugetlb. Rows are written while there are two processes or more; one with fewer
+ * says that from then on the tree is what its processes are. */
+#define HW_ROWS_MAX 4096 /* rows of one record */
+#define HW_SAMPLE_COLUMNS 9
+#define HW_TREE_COLUMNS 8
 struct hw_samples {
 	int64_t base_ns;
 	uint32_t count;
-	uint32_t columns; /* HW_SAMPLE_COLUMNS */
+	uint32_t columns; /* HW_SAMPLE_COLUMNS, HW_TREE_COLUMNS */
+};
+struct hw_column {
+	uint32_t base;
+	uint32_t width; /* 0, 1, 2 or 4 */
 };
 
 struct hw_snapshot {
@@ -201,6 +218,10 @@ struct hw_stats {
 	int64_t floor_bytes;  /* RSS of the monitor itself when it forked: what ru_maxrss of the command starts from */
 	int64_t uncounted;    /* 1 if some process of the tree ignored SIGCHLD: unseen children may be in no rusage */
 	int64_t swap_peak_bytes; /* largest sum of VmSwap over the tree */
+	int64_t pte_peak_bytes;	 /* largest sum of VmPTE */
+	int64_t hugetlb_peak_bytes; /* largest sum of HugetlbPages: shared ones count in each process */
+	int64_t demand_peak_bytes;  /* largest sum of the tree's estimate, swap, page tables and hugetlb pages at a look */
+	int64_t coarse_bytes; /* largest change that was left out of the samples for want of room; 0: all are there */
 };
 
 struct hw_cut {

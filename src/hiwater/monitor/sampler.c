@@ -172,6 +172,7 @@ void sampler_tick(int64_t now)
 
 void sampler_flush(int64_t now)
 {
+	samples_make_room(now);
 	tree_write();
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();

@@ -1,4 +1,4 @@
-/* Writes events. Records are gathered in one buffer; samples are gathered in columns of their own.
+/* Writes events. Records are gathered in one buffer.
  *
  * A disk that fills up must cost the recording its tail, not the target its life, and the recording must say so:
  * before each write a page is set aside behind it (fallocate), so that HW_CUT still fits when the disk is full. */
@@ -11,7 +11,6 @@
 #include "monitor.h"
 
 #define BUFFER (32 * 1024)
-#define ROWS 512
 #define RESERVE 4096
 #define TAIL 256 /* HW_CUT and HW_END */
 
@@ -24,10 +23,6 @@ static size_t used;
 static uint64_t size_limit = UINT64_MAX;
 static struct hw_header header;
 static unsigned char buffer[BUFFER];
-
-static int64_t base_ns;
-static uint32_t rows;
-static uint32_t columns[HW_SAMPLE_COLUMNS][ROWS];
 
 static char facts[8192];
 static size_t facts_len;
@@ -216,32 +211,6 @@ void stream_facts_done(void)
 {
 	stream_record(HW_FACTS, 0, facts, facts_len, NULL, 0, 0, NULL);
 	facts_len = 0;
-}
-
-static void samples_out(void)
-{
-	struct hw_samples head = {base_ns, rows, HW_SAMPLE_COLUMNS};
-	size_t column = rows * sizeof(uint32_t);
-
-	if (rows == 0)
-		return;
-	for (int i = 1; i < HW_SAMPLE_COLUMNS; i++)
-		memmove((unsigned char *)columns + (size_t)i * column, columns[i], column);
-	stream_record(HW_SAMPLES, 0, &head, sizeof(head), columns, column * HW_SAMPLE_COLUMNS, 0, NULL);
-	rows = 0;
-}
-
-void stream_sample(int64_t t_ns, uint32_t image, const uint32_t pages[5])
-{
-	if (rows == ROWS || (rows > 0 && (t_ns - base_ns) / 1000 > UINT32_MAX))
-		samples_out();
-	if (rows == 0)
-		base_ns = t_ns;
-	columns[0][rows] = (uint32_t)((t_ns - base_ns) / 1000);
-	columns[1][rows] = image;
-	for (int i = 0; i < 5; i++)
-		columns[2 + i][rows] = pages[i];
-	rows++;
 }
 
 void stream_flush(void)

@@ -142,7 +142,11 @@ static void status_line(const char *line, const char *end, struct status *out)
 		break;
 	case 'V':
 		(void)(kib(line, end, "VmHWM:", &out->hwm) || kib(line, end, "VmRSS:", &out->rss) ||
-		       kib(line, end, "VmPeak:", &out->vm_peak) || kib(line, end, "VmSwap:", &out->swap));
+		       kib(line, end, "VmPeak:", &out->vm_peak) || kib(line, end, "VmSwap:", &out->swap) ||
+		       kib(line, end, "VmPTE:", &out->pte));
+		break;
+	case 'H':
+		(void)kib(line, end, "HugetlbPages:", &out->hugetlb); /* since Linux 4.4 */
 		break;
 	case 'R':
 		(void)(kib(line, end, "RssAnon:", &out->anon) || kib(line, end, "RssFile:", &out->file) ||
@@ -170,7 +174,7 @@ bool parse_status(const char *text, size_t len, struct status *out)
 	const char *line = text, *end = text + len;
 
 	*out = (struct status){.tgid = -1, .ppid = -1, .threads = -1, .vm_peak = -1, .hwm = -1, .rss = -1,
-			       .anon = -1, .file = -1, .shmem = -1, .swap = -1};
+			       .anon = -1, .file = -1, .shmem = -1, .swap = -1, .pte = -1, .hugetlb = -1};
 	while (line < end) {
 		const char *stop = memchr(line, '\n', (size_t)(end - line));
 

@@ -5,6 +5,8 @@
  * Lower bound. Anonymous memory of the images born by execve (it is nobody else's), the smaller of two consecutive
  * readings, plus the largest file-backed part; or the proportional shares, less what moved while they were read.
  * The upper bound is in epochs.c. */
+#include <string.h>
+
 #include "monitor.h"
 
 #define UNKNOWN_FILE_SHARE 0.5 /* of an image's file pages, where nobody counted: half are shared with others */
@@ -13,6 +15,8 @@
 static struct hw_tree_peak best;
 static bool best_pending, best_counted;
 static int64_t lower;
+static uint32_t written[TREE_PAGES]; /* the row that was written last */
+static uint32_t written_processes;
 
 bool tree_counts(const struct proc *p)
 {
@@ -41,14 +45,20 @@ static double file_share(const struct image *im)
 	return im->flags & HW_IMAGE_FORKED ? 0 : UNKNOWN_FILE_SHARE;
 }
 
+/* What the tree needs beside its resident set. */
+struct beside {
+	int64_t pte, hugetlb;
+};
+
 /* Adds the tree up as it was at this look. `uncertain`: how much of it is counted once by a guess only. */
-static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certain)
+static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certain, struct beside *beside)
 {
 	struct hw_tree_peak t = {.t_ns = now};
 	int64_t duplicates = 0, file_max = 0, shmem_max = 0, shmem_shares = 0, largest = 0;
 	double file_shares = 0, unknown_files = 0;
 
 	*certain = 0;
+	*beside = (struct beside){0, 0};
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
 		struct image *im = &p->image;
@@ -60,6 +70,8 @@ static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certa
 		t.processes++;
 		t.sum_bytes += im->last.rss_bytes;
 		t.swap_bytes += at_least_0(im->swap);
+		beside->pte += at_least_0(im->pte);
+		beside->hugetlb += at_least_0(im->hugetlb);
 		t.anon_bytes += anon;
 		duplicates += im->duplicate < anon ? im->duplicate : anon;
 		file_shares += (double)file * file_share(im);
@@ -89,20 +101,44 @@ static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certa
 	return t;
 }
 
+static void keep_largest(int64_t *largest, int64_t value)
+{
+	if (value > *largest)
+		*largest = value;
+}
+
+static void note(const struct hw_tree_peak *t, const struct beside *b)
+{
+	keep_largest(&g.stats.swap_peak_bytes, t->swap_bytes);
+	keep_largest(&g.stats.pte_peak_bytes, b->pte);
+	keep_largest(&g.stats.hugetlb_peak_bytes, b->hugetlb);
+	keep_largest(&g.stats.demand_peak_bytes, t->estimate_bytes + t->swap_bytes + b->pte + b->hugetlb);
+
+	const uint32_t row[TREE_PAGES] = {in_pages(t->estimate_bytes), in_pages(t->anon_bytes), in_pages(t->shmem_bytes),
+					  in_pages(t->swap_bytes), in_pages(b->pte), in_pages(b->hugetlb)};
+	bool changed = t->processes != written_processes || sample_worth(row, written, TREE_PAGES);
+
+	/* Of a tree of one process its own rows tell; one row says that this begins. */
+	if (!changed || (t->processes < 2 && written_processes < 2))
+		return;
+	sample_tree(t->t_ns, t->processes, row);
+	memcpy(written, row, sizeof(row));
+	written_processes = t->processes;
+}
+
 void tree_look(int64_t now)
 {
 	double uncertain;
 	int64_t certain;
-	struct hw_tree_peak t = add_up(now, &uncertain, &certain);
+	struct beside beside;
+	struct hw_tree_peak t = add_up(now, &uncertain, &certain, &beside);
 	bool counted = t.processes < 2;
 
-	if (t.swap_bytes > g.stats.swap_peak_bytes)
-		g.stats.swap_peak_bytes = t.swap_bytes;
 	if (sharing_count(now, &t, uncertain, &best, best_counted, &certain)) {
 		double guess = (double)t.estimate_bytes;
 		int64_t ignored;
 
-		t = add_up(now, &uncertain, &ignored);
+		t = add_up(now, &uncertain, &ignored, &beside);
 		counted = true;
 		/* What was guessed before is off by about as much as this guess was. */
 		if (!best_counted && guess > 0) {
@@ -110,6 +146,7 @@ void tree_look(int64_t now)
 			best.anon_bytes = best.estimate_bytes - best.file_bytes - best.shmem_bytes;
 		}
 	}
+	note(&t, &beside);
 	if (certain > lower)
 		lower = certain;
 	/* A count beats a guess that is hardly higher. */

@@ -14,7 +14,7 @@ from hiwater.recording.figures import Figures
 from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, Seen
 
 if TYPE_CHECKING:
-    from hiwater.recording.timeline import Timeline
+    from hiwater.recording.timeline import Timeline, TreeTimeline
 
 
 COMM_MAX = 15
@@ -64,6 +64,10 @@ class ImageEnd:
     last_read_ns: int | None
     """When ``hwm_bytes`` was last read; later growth is not in it."""
     max_threads: int | None
+    max_pte_bytes: int | None = None
+    """Largest that its page tables were (VmPTE): memory that no RSS counts."""
+    max_hugetlb_bytes: int | None = None
+    """Largest that it had of hugetlb pages (HugetlbPages, since Linux 4.4), which no RSS counts either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Image:
     start: Rss
     end: ImageEnd | None
     """``None`` in a recording that was cut before its end."""
+    before_hwm_bytes: int | None = None
+    """VmHWM when the recording began, of an image that ran before."""
 
     @property
     def name(self) -> str:
@@ -243,6 +249,15 @@ class Stats:
     uncounted: int | None
     """1 if some process of the tree ignored SIGCHLD: children that it never saw may be in no rusage."""
     swap_peak_bytes: int | None
+    """Largest sum of VmSwap over the tree."""
+    pte_peak_bytes: int | None = None
+    """Largest sum of the page tables (VmPTE)."""
+    hugetlb_peak_bytes: int | None = None
+    """Largest sum of hugetlb pages; shared ones count in each process."""
+    demand_peak_bytes: int | None = None
+    """Largest sum at one look of the tree's memory (shared pages counted once), swap, page tables and hugetlb pages."""
+    coarse_bytes: int | None = None
+    """Largest change that was left out of the timeline for want of room; 0: every one that was seen is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +309,7 @@ class Recording(Figures):
     cut: Cut | None
     """Set if records are missing."""
     timeline: Timeline = field(repr=False, compare=False)
+    tree_timeline: TreeTimeline = field(repr=False, compare=False)
     data: bytes = field(repr=False, compare=False)
     """The stream itself."""
     stdout: bytes | str | None = field(default=None, repr=False, compare=False)

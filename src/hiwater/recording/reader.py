@@ -31,7 +31,7 @@ from hiwater.recording.model import (
     TreeUpper,
     Warning_,
 )
-from hiwater.recording.timeline import Chunk, Timeline
+from hiwater.recording.timeline import Chunk, Column, Timeline, TreeTimeline
 from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, RecordType, Seen
 
 
@@ -117,8 +117,10 @@ class _Reader:
         self.processes: dict[int, tuple[int, int | None, int, int, int, Seen]] = {}
         self.process_ends: dict[int, ProcessEnd] = {}
         self.images: dict[int, tuple[int, int, ImageFlags, str, str, tuple[str, ...], int, Rss]] = {}
+        self.before: dict[int, int | None] = {}
         self.image_ends: dict[int, ImageEnd] = {}
         self.chunks: list[Chunk] = []
+        self.tree_chunks: list[Chunk] = []
         self.snapshots: list[Snapshot] = []
         self.tree_peak: TreePeak | None = None
         self.tree_upper: tuple[TreeUpper, ...] = ()
@@ -129,9 +131,10 @@ class _Reader:
 
     def read(self) -> Recording:
         self._records()
+        order = "little" if self.order == "<" else "big"
         images: dict[int, list[Image]] = {}
         for number, start in self.images.items():
-            images.setdefault(start[1], []).append(Image(*start, self.image_ends.get(number)))
+            images.setdefault(start[1], []).append(Image(*start, self.image_ends.get(number), self.before.get(number)))
         return Recording(
             version=self.header.version,
             page_size=self.header.page_size,
@@ -149,9 +152,8 @@ class _Reader:
             stats=self.stats,
             end=self.end,
             cut=self.cut,
-            timeline=Timeline(
-                self.data, tuple(self.chunks), self.header.page_size, "little" if self.order == "<" else "big"
-            ),
+            timeline=Timeline(self.data, tuple(self.chunks), self.header.page_size, order),
+            tree_timeline=TreeTimeline(self.data, tuple(self.tree_chunks), self.header.page_size, order),
             data=self.data,
         )
 
@@ -164,6 +166,7 @@ class _Reader:
             RecordType.IMAGE_END: self._image_end,
             RecordType.PROC_END: self._proc_end,
             RecordType.SAMPLES: self._samples,
+            RecordType.TREE_SAMPLES: self._tree_samples,
             RecordType.SNAPSHOT: self._snapshot,
             RecordType.TREE_PEAK: self._tree_peak,
             RecordType.TREE_UPPER: self._tree_upper,
@@ -198,13 +201,17 @@ class _Reader:
                     return
             at += size
 
-    def _unpack(self, layout: str, at: int, end: int) -> tuple[int, ...]:
+    def _unpack(self, layout: str, at: int, end: int, appended: int = 0) -> tuple[int, ...]:
+        """The fields; ``appended`` bytes of them at the end are read as -1 where an older writer had none."""
         compiled = self.structs.get(layout)
         if compiled is None:
             compiled = self.structs[layout] = struct.Struct(self.order + layout)
-        if end - at < compiled.size:
+        missing = compiled.size - (end - at)
+        if missing <= 0:
+            return compiled.unpack_from(self.data, at)
+        if missing > appended:
             raise _Broken
-        return compiled.unpack_from(self.data, at)
+        return compiled.unpack(self.data[at:end] + b"\xff" * missing)
 
     def _facts(self, _flags: int, at: int, end: int) -> None:
         strings = _strings(self.data[at:end])
@@ -225,13 +232,14 @@ class _Reader:
         self.processes[number] = number, known, pid, ppid, t_ns, Seen(flags & 1)
 
     def _image_start(self, flags: int, at: int, end: int) -> None:
-        t_ns, number, process, *rss, comm, exe, cmdline = self._unpack(wire.IMAGE_START, at, end)
+        t_ns, number, process, *rss, before, comm, exe, cmdline = self._unpack(wire.IMAGE_START, at, end)
         if number in self.images or process not in self.processes:
             raise _Broken
         text = at + struct.calcsize(self.order + wire.IMAGE_START)
         if comm + exe + cmdline > end - text:
             raise _Broken
         arguments = self.data[text + comm + exe : text + comm + exe + cmdline]
+        self.before[number] = _known(before)
         self.images[number] = (
             number,
             process,
@@ -245,12 +253,12 @@ class _Reader:
         )
 
     def _image_end(self, flags: int, at: int, end: int) -> None:
-        values = self._unpack(wire.IMAGE_END, at, end)
+        values = self._unpack(wire.IMAGE_END, at, end, appended=16)
         number = values[1]
         if number not in self.images or number in self.image_ends:
             raise _Broken
         hwm, max_rss, vm_peak, folded = map(_known, values[7:11])
-        at_max_ns, max_swap, last_read_ns, max_threads = map(_known, values[15:19])
+        at_max_ns, max_swap, last_read_ns, max_threads, max_pte, max_hugetlb = map(_known, values[15:21])
         self.image_ends[number] = ImageEnd(
             t_ns=values[0],
             how=ImageEndedBy(flags),
@@ -265,6 +273,8 @@ class _Reader:
             max_swap_bytes=max_swap,
             last_read_ns=last_read_ns,
             max_threads=max_threads,
+            max_pte_bytes=max_pte,
+            max_hugetlb_bytes=max_hugetlb,
         )
 
     def _proc_end(self, flags: int, at: int, end: int) -> None:
@@ -275,11 +285,25 @@ class _Reader:
         self.process_ends[number] = ProcessEnd(t_ns, ProcessEndFlags(flags & 7), _known(status), *known)
 
     def _samples(self, _flags: int, at: int, end: int) -> None:
+        self.chunks.append(self._chunk(wire.SAMPLE_COLUMNS, at, end))
+
+    def _tree_samples(self, _flags: int, at: int, end: int) -> None:
+        self.tree_chunks.append(self._chunk(wire.TREE_COLUMNS, at, end))
+
+    def _chunk(self, wanted: int, at: int, end: int) -> Chunk:
         base_ns, count, columns = self._unpack(wire.SAMPLES, at, end)
-        begin = at + 16
-        if columns < wire.SAMPLE_COLUMNS or 4 * count * columns > end - begin:
+        at += struct.calcsize(self.order + wire.SAMPLES)
+        if columns < wanted or count > wire.ROWS_MAX:
             raise _Broken
-        self.chunks.append(Chunk(base_ns, count, begin))
+        found = []
+        for _ in range(wanted):
+            base, width = self._unpack(wire.COLUMN, at, end)
+            at += struct.calcsize(self.order + wire.COLUMN)
+            if width not in (0, 1, 2, 4) or width * count > end - at:
+                raise _Broken
+            found.append(Column(base, width, at))
+            at += -(-width * count // 8) * 8
+        return Chunk(base_ns, count, tuple(found))
 
     def _snapshot(self, _flags: int, at: int, end: int) -> None:
         t_ns, image, cost, *sizes = self._unpack(wire.SNAPSHOT, at, end)
@@ -301,7 +325,7 @@ class _Reader:
         self.warnings.append(Warning_(_text(code), _text(rest.partition(b"\0")[0])))
 
     def _stats(self, _flags: int, at: int, end: int) -> None:
-        t_ns, *numbers = self._unpack(wire.STATS, at, end)
+        t_ns, *numbers = self._unpack(wire.STATS, at, end, appended=32)
         self.stats = Stats(t_ns, *[_known(number) for number in numbers])
 
     def _cut(self, _flags: int, at: int, end: int) -> None:

@@ -16,15 +16,19 @@ NONE = 0xFFFFFFFF
 HEADER = "8sIHHIIq"
 RECORD = "IHH"
 PROC_START = "qIIii"
-IMAGE_START = "qII4qHHI"
-IMAGE_END = "qII4q4q4qqqqq"
+IMAGE_START = "qII4qqHHI"
+IMAGE_END = "qII4q4q4q4q2q"
 PROC_END = "qIi5q"
 SAMPLES = "qII"
-SAMPLE_COLUMNS = 7
+SAMPLE_COLUMNS = 9
+TREE_COLUMNS = 8
+COLUMN = "II"
+ROWS_MAX = 4096
+"""Most rows of one record of samples."""
 SNAPSHOT = "qII10q"
 TREE_PEAK = "8qII"
 TREE_UPPER = "IIq"
-STATS = "13q"
+STATS = "17q"
 CUT = "qii"
 END = "qqiiiiqqq"
 
@@ -46,6 +50,7 @@ class RecordType(IntEnum):
     STATS = 12
     CUT = 13
     END = 14
+    TREE_SAMPLES = 17
 
 
 class Seen(IntEnum):

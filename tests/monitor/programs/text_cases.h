@@ -8,7 +8,7 @@ static const char linux_status[] =
 	"Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t0 4 24\nNStgid:\t4711\nVmPeak:\t   20508 kB\n"
 	"VmSize:\t   20444 kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t   13504 kB\nVmRSS:\t   13376 kB\n"
 	"RssAnon:\t    7040 kB\nRssFile:\t    6272 kB\nRssShmem:\t      64 kB\nVmData:\t    7460 kB\nVmStk:\t     132 kB\n"
-	"VmExe:\t    2752 kB\nVmLib:\t    3696 kB\nVmPTE:\t      80 kB\nVmSwap:\t      12 kB\nHugetlbPages:\t       0 kB\n"
+	"VmExe:\t    2752 kB\nVmLib:\t    3696 kB\nVmPTE:\t      80 kB\nVmSwap:\t      12 kB\nHugetlbPages:\t    4096 kB\n"
 	"CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t3\nSigQ:\t0/95812\nSigPnd:\t0000000000000000\n"
 	"SigBlk:\t0000000000000000\nSigIgn:\t0000000001011000\nSigCgt:\t0000000000000002\nSeccomp:\t0\n";
 /* before Linux 4.5: only the sum */

@@ -27,7 +27,7 @@ static void all_parsers(const char *text, size_t len)
 	if (parse_status(text, len, &status)) {
 		assert(status.name_len <= sizeof(status.name));
 		sane(status.hwm), sane(status.rss), sane(status.anon), sane(status.file), sane(status.shmem);
-		sane(status.swap), sane(status.vm_peak), sane(status.threads), sane(status.tgid), sane(status.ppid);
+		sane(status.swap), sane(status.pte), sane(status.hugetlb), sane(status.vm_peak), sane(status.threads), sane(status.tgid), sane(status.ppid);
 	}
 	if (parse_stat(text, len, &stat)) {
 		assert(stat.comm_len <= sizeof(stat.comm));
@@ -92,11 +92,13 @@ static void check_status(void)
 	NAME_IS(s.name, s.name_len, "python3");
 	EXPECT(s.tgid, 4711), EXPECT(s.ppid, 4242), EXPECT(s.threads, 3);
 	EXPECT(s.hwm, KIB(13504)), EXPECT(s.rss, KIB(13376)), EXPECT(s.vm_peak, KIB(20508)), EXPECT(s.swap, KIB(12));
+	EXPECT(s.pte, KIB(80)), EXPECT(s.hugetlb, KIB(4096));
 	EXPECT(s.anon, KIB(7040)), EXPECT(s.file, KIB(6272)), EXPECT(s.shmem, KIB(64));
 	EXPECT(s.ignores_sigchld, true), EXPECT(s.zombie, false);
 
 	EXPECT(parse_status(old_status, sizeof(old_status) - 1, &s), true);
 	EXPECT(s.hwm, KIB(1500)), EXPECT(s.rss, KIB(1400)), EXPECT(s.anon, -1), EXPECT(s.file, -1), EXPECT(s.shmem, -1);
+	EXPECT(s.pte, -1), EXPECT(s.hugetlb, -1);
 	EXPECT(s.ignores_sigchld, false);
 
 	EXPECT(parse_status(gvisor_status, sizeof(gvisor_status) - 1, &s), true);

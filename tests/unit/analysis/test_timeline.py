@@ -74,7 +74,7 @@ def test_rows_out_of_order_or_unknown() -> None:
     """Rows are put in the order of time; those of unknown images or without a resident set are left out."""
     stream = Stream().facts().command(b"a").process().image()
     unread = (3000, 0, *[0xFFFFFFFF] * 5)
-    stream.samples([row(9, 0, 30), row(5, 0, 20), row(6, 7, 99), unread])
+    stream.samples([row(9, 0, 30)]).samples([row(5, 0, 20), row(6, 7, 99)]).samples([unread])
     rows = course(parse(stream.data))
     assert [size // PAGES for size in rows.rss] == [20, 30]
     assert list(rows.time_ns) == sorted(rows.time_ns)

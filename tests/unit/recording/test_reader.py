@@ -168,7 +168,7 @@ def test_load_names_the_file(tmp_path: Path) -> None:
         Stream().process().image().image(),
         Stream().record(RecordType.SAMPLES, struct.pack("<qII", 0, 0xFFFFFFFF, 7)),
         Stream().record(RecordType.SAMPLES, struct.pack("<qII", 0, 0, 3)),
-        Stream().process().record(RecordType.IMAGE_START, struct.pack("<" + wire.IMAGE_START, *[0] * 9, 1 << 31)),
+        Stream().process().record(RecordType.IMAGE_START, struct.pack("<" + wire.IMAGE_START, *[0] * 10, 1 << 31)),
     ],
 )
 def test_broken_records_end_the_recording(broken: Stream) -> None:
@@ -228,6 +228,63 @@ def test_loading_does_no_work_per_sample() -> None:
     assert "rss_pages" not in vars(recording.timeline)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("spread", [0, 200, 60_000, 1 << 31])
+def test_widths_of_columns(order: str, spread: int) -> None:
+    """Columns of every width give back what was put in, each row of each column, unknown values too."""
+    rows = [(10 * at, at % 3, *[1000 + spread * at // 5 + column for column in range(7)]) for at in range(6)]
+    rows.append((60, 1, 7, *[wire.NONE] * 6))
+    line = parse(Stream(order).samples(rows[:6], base_ns=5).samples(rows[6:], base_ns=5).data).timeline
+    assert list(line.time_ns) == [5 + 1000 * row[0] for row in rows]
+    columns = [line.image, line.rss_pages, line.anon_pages, line.shmem_pages, line.swap_pages, line.hwm_pages]
+    columns += [line.pte_pages, line.hugetlb_pages]
+    assert [list(column) for column in columns] == [list(column) for column in list(zip(*rows, strict=True))[1:]]
+
+
+def test_constant_columns_take_no_room() -> None:
+    """What does not change costs the heads of its columns only, however many rows say so."""
+    few, many = (len(Stream().samples([(0, 1, 2, 3, 4, 5, 6)] * count).data) for count in (1, 4000))
+    assert few == many
+
+
+def test_tree_samples() -> None:
+    """The rows about the whole tree are read apart from those of images."""
+    stream = Stream().samples([(1, 0, 9)]).tree_samples([(2, 2, 50, 40, 3, 4, 5, 6), (9, 1, 7)])
+    recording = parse(stream.data)
+    tree = recording.tree_timeline
+    assert len(recording.timeline) == 1
+    assert list(tree.time_ns) == [2000, 9000]
+    assert list(tree.processes) == [2, 1]
+    columns = (tree.estimate_pages, tree.anon_pages, tree.shmem_pages, tree.swap_pages, tree.pte_pages)
+    assert [list(column) for column in (*columns, tree.hugetlb_pages)] == [
+        [50, 7],
+        [40, 0],
+        [3, 0],
+        [4, 0],
+        [5, 0],
+        [6, 0],
+    ]
+
+
+@pytest.mark.parametrize(("count", "columns", "width"), [(4097, 9, 0), (1, 8, 0), (1, 9, 3), (4096, 9, 4)])
+def test_columns_that_cannot_be(count: int, columns: int, width: int) -> None:
+    """Rows beyond the most of a record, missing columns, unknown widths and columns that go beyond their record are
+    damage: nothing of the record is believed."""
+    payload = struct.pack("<" + wire.SAMPLES, 0, count, columns) + struct.pack("<" + wire.COLUMN, 0, width) * columns
+    recording = parse(Stream().record(RecordType.SAMPLES, payload).data)
+    assert len(recording.timeline) == 0
+    assert recording.cut is not None
+    assert "damaged" in recording.cut.reason
+
+
+def test_fields_that_older_writers_did_not_have() -> None:
+    """Fields that were appended are unknown in a recording that was written before them."""
+    short = struct.pack("<13q", *range(13))
+    stats = parse(Stream().record(RecordType.STATS, short).data).stats
+    assert stats is not None
+    assert (stats.swap_peak_bytes, stats.pte_peak_bytes, stats.coarse_bytes) == (12, None, None)
+
+
 def test_layouts_are_those_of_the_monitor() -> None:
     """The sizes of the structs in protocol.h and the layouts of the reader agree."""
     text = re.sub(r"/\*.*?\*/", "", PROTOCOL.read_text(), flags=re.DOTALL)
@@ -250,6 +307,7 @@ def test_layouts_are_those_of_the_monitor() -> None:
         "hw_image_end": wire.IMAGE_END,
         "hw_proc_end": wire.PROC_END,
         "hw_samples": wire.SAMPLES,
+        "hw_column": wire.COLUMN,
         "hw_snapshot": wire.SNAPSHOT,
         "hw_tree_peak": wire.TREE_PEAK,
         "hw_tree_upper": wire.TREE_UPPER,
