@@ -39,7 +39,9 @@ class _Broken(Exception):
     """A record that cannot be true; reading stops before it."""
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What every record is to be read by."""
+
     order: str  # of struct: < or >
     version: int
     size: int
@@ -61,11 +63,12 @@ def load(path: str | Path) -> Recording:
 
 def parse(data: bytes) -> Recording:
     """The recording in a stream."""
-    header = _header(data)
-    return _Reader(data, header).read()
+    header = read_header(data)
+    return Reader(data, header).read()
 
 
-def _header(data: bytes) -> _Header:
+def read_header(data: bytes) -> Header:
+    """The beginning of a stream; raises what ``parse`` raises."""
     if not data:
         raise NotARecordingError("the file is empty: the monitor wrote nothing")
     if not data.startswith(wire.MAGIC):
@@ -83,7 +86,7 @@ def _header(data: bytes) -> _Header:
         )
     if version < 1 or header_size < size or header_size % 8 or page_size.bit_count() != 1 or page_size > 1 << 24:
         raise NotARecordingError("the header of the recording is damaged")
-    return _Header(order, version, header_size, page_size, started_ns)
+    return Header(order, version, header_size, page_size, started_ns)
 
 
 def _text(raw: bytes) -> str:
@@ -103,10 +106,10 @@ def _rss(values: tuple[int, ...]) -> Rss:
     return Rss(*[value if value >= 0 else None for value in values])
 
 
-class _Reader:
+class Reader:
     """Gathers what the records say; one method per type of record."""
 
-    def __init__(self, data: bytes, header: _Header) -> None:
+    def __init__(self, data: bytes, header: Header) -> None:
         self.data = data
         self.header = header
         self.order = header.order
@@ -130,7 +133,15 @@ class _Reader:
         self.end: End | None = None
 
     def read(self) -> Recording:
-        self._records()
+        """The recording, of which there is no more than this."""
+        at = self.walk(self.header.size)
+        if self.end is None and self.cut is None:
+            reason = "it ends without its last record: the monitor was killed, or it is still being written"
+            self.cut = Cut(reason if at == len(self.data) else "it ends within a record")
+        return self.recording()
+
+    def recording(self) -> Recording:
+        """What was gathered."""
         order = "little" if self.order == "<" else "big"
         images: dict[int, list[Image]] = {}
         for number, start in self.images.items():
@@ -157,7 +168,22 @@ class _Reader:
             data=self.data,
         )
 
-    def _records(self) -> None:
+    def next(self, data: bytes) -> Reader:
+        """A reader for what was appended since: it knows the command and who still lives, and nothing of the rest."""
+        reader = Reader(data, self.header)
+        reader.facts, reader.command = self.facts, self.command
+        reader.processes = {n: start for n, start in self.processes.items() if n not in self.process_ends}
+        reader.images = {
+            n: start for n, start in self.images.items() if n not in self.image_ends and start[1] in reader.processes
+        }
+        reader.before = {n: self.before.get(n) for n in reader.images}
+        reader.tree_peak, reader.tree_upper, reader.stats = self.tree_peak, self.tree_upper, self.stats
+        reader.cut, reader.end = self.cut, self.end
+        return reader
+
+    def walk(self, at: int) -> int:
+        """Gathers what the whole records from ``at`` on say; where the first one begins that is not whole, or that
+        cannot be true: then ``cut`` says so."""
         handlers = {
             RecordType.FACTS: self._facts,
             RecordType.COMMAND: self._command,
@@ -176,30 +202,23 @@ class _Reader:
             RecordType.END: self._end,
         }
         head = struct.Struct(self.order + wire.RECORD)
-        at, stop = self.header.size, len(self.data)
-        while self.end is None:
-            if at == stop:
-                reason = "it ends without its last record: the monitor was killed, or it is still being written"
-                self.cut = self.cut or Cut(reason)
-                return
-            if at > stop or stop - at < head.size:
-                self.cut = self.cut or Cut("it ends within a record")
-                return
+        stop = len(self.data)
+        while self.end is None and stop - at >= head.size:
             size, kind, flags = head.unpack_from(self.data, at)
             if size < head.size or size % 8:
                 self.cut = self.cut or Cut(f"the record at byte {at} is damaged")
-                return
+                break
             if size > stop - at:
-                self.cut = self.cut or Cut("it ends within a record")
-                return
+                break
             handler = handlers.get(kind)
             if handler is not None:
                 try:
                     handler(flags, at + head.size, at + size)
                 except (_Broken, ValueError):  # ValueError: an enum without such a member
                     self.cut = self.cut or Cut(f"the record at byte {at} is damaged")
-                    return
+                    break
             at += size
+        return at
 
     def _unpack(self, layout: str, at: int, end: int, appended: int = 0) -> tuple[int, ...]:
         """The fields; ``appended`` bytes of them at the end are read as -1 where an older writer had none."""
