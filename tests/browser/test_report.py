@@ -282,3 +282,53 @@ def test_a_million_samples(browser: Chrome, tmp_path: Path) -> None:
     assert took <= 2000
     assert legend(browser)[0] == f"long pid 4242 · {SPIKE_MIB}.0 MiB"
     assert logged(browser, "browser") == []
+
+
+def test_processes_are_called_what_they_call_themselves(browser: Chrome, tmp_path: Path) -> None:
+    """A title that a process wrote over its arguments is its name, in the legend and in the table; of others that run
+    one program, the legend names what each was given."""
+    from tests.streams import Stream
+
+    stream = Stream().facts().command(b"db").process().image(comm=b"db", exe=b"/bin/db", arguments=(b"db",))
+    for number, arguments in enumerate(
+        [(b"db: writer ", b"", b""), (b"sort", b"-u", b"one"), (b"sort", b"-u", b"two")]
+    ):
+        name = b"db" if number == 0 else b"sort"
+        stream.process(number + 1, 0, pid=100 + number)
+        stream.image(number + 1, number + 1, comm=name, exe=b"/bin/" + name, arguments=arguments)
+    rows = [(1000, image, 2560, 2560, 0, 0, 2560) for image in range(4)]
+    path = tmp_path / "report.html"
+    path.write_text(render([parse(stream.samples(rows).end().data)], ["a.hiw"]), encoding="utf-8")
+    open_page(browser, path)
+    assert [entry.split(" pid")[0] for entry in legend(browser)] == ["db", "db: writer", "sort one", "sort two"]
+    assert names(browser) == ["db", "db: writer", "sort", "sort"]
+    find(browser, ".filter input").send_keys("writer")
+    assert names(browser) == ["db: writer"]
+
+
+def test_it_prints(browser: Chrome, page: Path) -> None:
+    """On paper: the charts as wide as the page, in light colours even where the screen is dark, no buttons."""
+    emulate(browser, width=1280, scheme="dark")
+    open_page(browser, page)
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script("return document.documentElement.dataset.theme") == "light"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        emulate_width = {"width": 700, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", emulate_width)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 700
+        assert 500 < find(browser, ".chart canvas").size["width"] <= 700
+        assert not [one for one in browser.find_elements(By.CSS_SELECTOR, ".bar button, #theme") if one.is_displayed()]
+        assert find(browser, ".legend button").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
+
+
+def test_little_times_are_told_in_milliseconds(browser: Chrome, page: Path) -> None:
+    """0.051 s is hard to read."""
+    open_page(browser, page)
+    find(browser, ".chart").send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 20)
+    find(browser, "[data-zoom=in]").click()
+    assert find(browser, ".range").text.endswith(" ms")

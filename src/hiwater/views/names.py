@@ -41,6 +41,19 @@ def command_line(arguments: Sequence[str]) -> str:
     return visible(shlex.join(arguments))
 
 
+def title(arguments: Sequence[str]) -> str | None:
+    """What a process wrote over its arguments to say what it does: a sentence in the place of the first one, and
+    nothing behind it. ``None`` where these are arguments."""
+    if not arguments or any(arguments[1:]):
+        return None
+    words = arguments[0].strip()
+    if " " not in words:
+        return None
+    program, _, rest = words.partition(" ")
+    # Chromium's children: their whole command line in one piece
+    return f"{program.rpartition('/')[2]} {rest}" if program.startswith("/") else words
+
+
 def shorten(text: str, width: int) -> str:
     """Cut in its middle: both ends of a command line tell more than its middle."""
     if len(text) <= width or width < 5:

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator
 
 from hiwater._version import __version__
-from hiwater.analysis.process_tree import name_of
 from hiwater.analysis.timeline import Course, course
 from hiwater.recording.model import Recording
 from hiwater.views.names import command_line, valid
+from hiwater.views.process_names import process_names
 
 COUNTER = "RSS"
+LABEL = 80
 TREE = "whole tree, sum of RSS"
 
 
@@ -39,10 +40,9 @@ def _about(recording: Recording) -> dict[str, object]:
 
 
 def _events(recording: Recording, rows: Course) -> Iterator[dict[str, object]]:
-    ids = _ids(recording)
+    ids, names = _ids(recording), process_names(recording)
     for process in recording.observed_processes:
-        name = valid(name_of(recording, process))
-        yield _named("process_name", ids[process.number], {"name": name})
+        yield _named("process_name", ids[process.number], {"name": names[process.number].label(LABEL)})
         yield _named("process_sort_index", ids[process.number], {"sort_index": process.number + 1})
         for image in process.images:
             end = rows.end_ns if image.end is None else image.end.t_ns

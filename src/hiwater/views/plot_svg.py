@@ -6,19 +6,20 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from html import escape
 
-from hiwater.analysis.process_tree import name_of
 from hiwater.analysis.stack import Stack, peak_ns, stack
 from hiwater.analysis.timeline import course
 from hiwater.recording.model import Recording
 from hiwater.units import MIB, format_size, mib
-from hiwater.views.names import command_line, shorten, visible, xml_text
+from hiwater.views.names import command_line, shorten, xml_text
+from hiwater.views.process_names import process_names
 from hiwater.views.report_data import KIND_WORDS
 from hiwater.views.style import DASH
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 340, 92, 24, 46, 34
-_COLORS = ("#3f78c4", "#e0913a", "#4a9d6e", "#c8564f", "#8769c0", "#2e9fb3", "#b58a3c", "#cf70a3")
-_KIND_COLORS = {"anon": "#3f78c4", "file": "#4a9d6e", "shmem": "#e0913a", "unknown": "#a3adb8", "swap": "#c8564f"}
-_OTHERS, _INK, _SOFT, _GRID, _MARK = "#a3adb8", "#1b2430", "#5b6775", "#e3e7ec", "#b3261e"
+COLORS = ("#3f78c4", "#c48e4f", "#7033cc", "#d04369", "#ccc233", "#2b2b82", "#5d2828", "#8cd9a1")
+KIND_COLORS = {"anon": "#3f78c4", "file": "#8cd9a1", "shmem": "#ccc233", "unknown": "#a3adb8", "swap": "#d04369"}
+OTHERS = "#a3adb8"
+_INK, _SOFT, _GRID, _MARK = "#1b2430", "#5b6775", "#e3e7ec", "#b3261e"
 _LEGEND_ROW, _LEGEND_COLUMNS = 19, 3
 _NOTE = "Stack: the sum of what each process had resident. Tree peak: shared pages counted once, with its bounds."
 
@@ -39,7 +40,7 @@ def render(recording: Recording, by: By) -> str:
     """The stack of what was resident, and the tree's peak with its bounds."""
     rows = course(recording)
     at = peak_ns(recording, rows)
-    shown = stack(rows, focus_ns=at, buckets=WIDTH, top=len(_COLORS))
+    shown = stack(rows, focus_ns=at, buckets=WIDTH, top=len(COLORS))
     layers = _by_kind(shown) if by is By.KIND else _by_process(recording, shown)
     tree = recording.summary.tree.reading
     sums = [sum(sizes) for sizes in zip(*(layer[2] for layer in layers), strict=True)]
@@ -93,18 +94,18 @@ def nice_step(largest: float) -> float:
 
 def _by_process(recording: Recording, shown: Stack) -> list[Layer]:
     processes = {process.number: process for process in recording.observed_processes}
+    names = process_names(recording)
     layers: list[Layer] = []
     for number, sizes in shown.by_process.items():
         process = processes[number]
-        name = shorten(visible(name_of(recording, process)), 24)
-        layers.append((f"{name} ({process.pid})", _COLORS[len(layers)], sizes))
+        layers.append((f"{names[number].label(26)} ({process.pid})", COLORS[len(layers)], sizes))
     if any(shown.others):
-        layers.append((f"{len(processes) - len(layers)} others", _OTHERS, shown.others))
+        layers.append((f"{len(processes) - len(layers)} others", OTHERS, shown.others))
     return layers
 
 
 def _by_kind(shown: Stack) -> list[Layer]:
-    return [(KIND_WORDS[kind], _KIND_COLORS[kind], sizes) for kind, sizes in shown.by_kind.items()]
+    return [(KIND_WORDS[kind], KIND_COLORS[kind], sizes) for kind, sizes in shown.by_kind.items()]
 
 
 def _areas(layers: list[Layer], places: list[float], end: float, y: _Scale) -> list[str]:

@@ -16,6 +16,7 @@ from hiwater.analysis.timeline import course
 from hiwater.recording.model import Recording
 from hiwater.views import report_compare, report_parts
 from hiwater.views.names import command_line, shorten, visible
+from hiwater.views.process_names import process_names
 from hiwater.views.report_data import payload
 
 CELLS = 66
@@ -32,9 +33,10 @@ def render(recordings: Sequence[Recording], labels: Sequence[str]) -> str:
         rows = course(recording)
         at = peak_ns(recording, rows)
         shown = stack(rows, focus_ns=at)
-        tree = nodes(recording, rows, at, CELLS)
-        columns.append({"label": visible(label), **payload(recording, rows, shown, tree, at)})
-        sections.append(report_parts.section(recording, tree, shown, number, label if len(recordings) > 1 else None))
+        tree, names = nodes(recording, rows, at, CELLS), process_names(recording)
+        columns.append({"label": visible(label), **payload(recording, rows, shown, names, at)})
+        own = label if len(recordings) > 1 else None
+        sections.append(report_parts.section(recording, tree, names, shown, number, own))
     title = " · ".join(shorten(command_line(one.arguments) or "(unknown command)", 60) for one in recordings[:3])
     compared = report_compare.section(recordings, labels) if len(recordings) > 1 else ""
     links = "".join(

@@ -35,7 +35,7 @@ zoom; with the keyboard: arrows move the cursor, + and − zoom, 0 shows all.</p
 <div class="scroll" tabindex="0" role="region" aria-label="Table of differences">
 <table class="differences">
 <thead><tr><th scope="col" class="plain">Figure</th>{heads}</tr></thead>
-<tbody>{_rows(figures(recordings))}</tbody>
+<tbody>{_rows([row for row in figures(recordings) if any(value != 0 for value in row.values)])}</tbody>
 <thead><tr><th scope="col" class="plain">Peak RSS by program</th>{heads}</tr></thead>
 <tbody>{_rows(programs(recordings))}</tbody></table></div></section>
 </section>
@@ -60,8 +60,11 @@ def _cell(difference: Difference, at: int) -> str:
         return text
     share = f", {change / first:+.1%}" if first else ""
     sure = {True: "", False: ", within the bounds", None: ""}[difference.sure[at]]
-    kind = "" if sure or not change else "up" if change > 0 else "down"
-    return f'{text} <span class="{kind}">({_change(difference.unit, change)}{share}{sure})</span>'
+    told = _change(difference.unit, change)
+    # What shows as +0.0 is no news, and more processes are neither good nor bad.
+    plain = sure or difference.unit == "count" or not any(digit in told for digit in "123456789")
+    kind = "" if plain else "up" if change > 0 else "down"
+    return f'{text} <span class="{kind}">({told}{share}{sure})</span>'
 
 
 def _amount(unit: str, value: float) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable
 
-from hiwater.analysis.process_tree import Node
 from hiwater.analysis.stack import Stack
 from hiwater.analysis.timeline import Course, counted_once
 from hiwater.recording.model import Recording
-from hiwater.views.names import visible
+from hiwater.views.process_names import ProcessName
 
+LABEL = 44
+"""Characters of a name in the legend."""
 KIND_WORDS = {
     "anon": "anonymous",
     "file": "files",
@@ -35,10 +36,10 @@ def packed(values: Iterable[int]) -> str:
 
 
 def payload(
-    recording: Recording, rows: Course, shown: Stack, nodes: list[Node], peak_ns: int | None
+    recording: Recording, rows: Course, shown: Stack, names: dict[int, ProcessName], peak_ns: int | None
 ) -> dict[str, object]:
     """Times in microseconds, sizes in KiB. A last instant says what was left at the end."""
-    by_number = {node.process.number: node for node in nodes}
+    pids = {process.number: process.pid for process in recording.observed_processes}
     tree = recording.summary.tree.reading
     end = rows.end_ns // 1000
 
@@ -48,8 +49,8 @@ def payload(
 
     series = [
         {
-            "name": visible(by_number[number].name),
-            "pid": by_number[number].process.pid,
+            "name": names[number].label(LABEL),
+            "pid": pids[number],
             "number": number,
             "data": sizes(column),
         }

@@ -11,7 +11,8 @@ from hiwater.analysis.stack import Stack
 from hiwater.analysis.summary import Summary
 from hiwater.recording.model import Recording
 from hiwater.units import format_seconds, format_size, mib
-from hiwater.views.names import command_line, shorten, visible
+from hiwater.views.names import command_line, shorten, title, visible
+from hiwater.views.process_names import ProcessName
 from hiwater.views.report_table import table
 from hiwater.views.terminal import ending
 
@@ -27,7 +28,14 @@ METHODS = {
 }
 
 
-def section(recording: Recording, nodes: list[Node], shown: Stack, number: int, label: str | None) -> str:
+def section(
+    recording: Recording,
+    nodes: list[Node],
+    names: dict[int, ProcessName],
+    shown: Stack,
+    number: int,
+    label: str | None,
+) -> str:
     """Everything about one recording; ``label`` names it where there are several."""
     s = recording.summary
     command = escape(shorten(command_line(s.command), 300)) if s.command else "(unknown command)"
@@ -40,7 +48,7 @@ def section(recording: Recording, nodes: list[Node], shown: Stack, number: int, 
 <p class="sub">{escape(ending(s))} · {times}</p>
 <div class="cards">
 {_cards(s)}</div>
-{_warnings(s)}{_timeline(s, shown, number)}{table(nodes, s, number)}{_host(recording)}</section>
+{_warnings(s)}{_timeline(s, shown, number)}{table(nodes, names, s, number)}{_host(recording)}</section>
 """
 
 
@@ -70,7 +78,8 @@ def _reading(title: str, reading: Reading, key: str, *notes: str) -> str:
 def _cards(s: Summary) -> str:
     who = "process not seen"
     if s.peak_process is not None:
-        who = f"<b>{escape(visible(s.peak_process.name))}</b>, pid {s.peak_process.pid}"
+        name = title(s.peak_process.command) or s.peak_process.name
+        who = f"<b>{escape(visible(name))}</b>, pid {s.peak_process.pid}"
     cards = _reading("Peak RSS of one program", s.peak_rss, "peak_rss", who)
     count = s.tree.processes
     at_once = f"{count} process{'' if count == 1 else 'es'} at once, {len(s.processes)} in all" if count else ""
@@ -109,6 +118,15 @@ def _timeline(s: Summary, shown: Stack, number: int) -> str:
         else " There were more samples than are drawn: of each stretch the extremes are here, every one "
         "of the sum and of the largest processes."
     )
+    most = max(shown.total, default=0)
+    shared = ""
+    if tree.bytes is not None and most > tree.bytes * 1.1:
+        shared = (
+            f"The stack reaches {format_size(most)}, and not the {format_size(tree.bytes)} of the tree's peak, because "
+            "it counts a page that several processes share in each of them. "
+        )
+    if not shown.time_ns:
+        shared = "Nothing was read while it ran, so there is nothing to draw. "
     return f"""<section class="panel" data-recording="{number}" aria-label="Timeline">
 <div class="bar"><h2>Timeline</h2><span class="range sub" role="status"></span>
 <div class="group" role="group" aria-label="Stack by">
@@ -123,10 +141,11 @@ def _timeline(s: Summary, shown: Stack, number: int) -> str:
  aria-label="Memory of the process tree over time. {escape(peak)}" aria-describedby="keys{number}"></div>
 <p class="sr live" aria-live="polite"></p>
 <ul class="legend" aria-label="Series; press one to hide or show it"></ul>
-<p class="note" id="keys{number}">Drag to zoom, double-click for all; with the keyboard: arrows move the cursor, + and −
-zoom, p shows the peak, 0 shows all. The red point is the tree's peak, shared pages counted once, the line through it
+<p class="note">{shared}The red point is the tree's peak, shared pages counted once, the line through it
 reaches over its bounds. The stack is the sum of what each process had resident: it counts a shared page in each.
 Diamonds are sums that the kernel counted, every shared page once.{reduced}</p>
+<p class="note keys" id="keys{number}">Drag to zoom, double-click for all; with the keyboard: arrows move the cursor, +
+and − zoom, p shows the peak, 0 shows all.</p>
 </section>
 """  # noqa: RUF001 - a minus sign is what is on the button
 
@@ -143,15 +162,8 @@ def _host(recording: Recording) -> str:
     host = [
         ("Kernel", facts.kernel),
         ("Machine", None if facts.machine is None else f"{facts.machine}, {facts.cpus or '?'} CPUs"),
-        ("Memory", None if facts.mem_total_bytes is None else format_size(facts.mem_total_bytes)),
-        (
-            "Swap",
-            None
-            if facts.swap_total_bytes is None
-            else format_size(facts.swap_total_bytes)
-            if facts.swap_total_bytes
-            else "none",
-        ),
+        ("Memory", _large(facts.mem_total_bytes)),
+        ("Swap", "none" if facts.swap_total_bytes == 0 else _large(facts.swap_total_bytes)),
         ("Transparent huge pages", facts.thp),
         ("Page size", f"{recording.page_size} bytes"),
         ("Memory cgroup", facts.cgroup),
@@ -174,6 +186,13 @@ def _host(recording: Recording) -> str:
 <section class="panel" aria-label="Host"><h2>Host</h2>{_list(host)}</section>
 </div>
 """
+
+
+def _large(size: int | None) -> str | None:
+    """The size of a machine's memory."""
+    if size is None:
+        return None
+    return f"{size / (1 << 30):.1f} GiB" if size >= 10 << 30 else format_size(size)
 
 
 def _list(rows: list[tuple[str, str | None]]) -> str:

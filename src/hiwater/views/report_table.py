@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from html import escape
 
 from hiwater.analysis.process_tree import Node
 from hiwater.analysis.summary import Summary
 from hiwater.units import format_seconds, mib
-from hiwater.views.names import command_line, shorten, visible
+from hiwater.views.names import command_line, shorten
+from hiwater.views.process_names import ProcessName
 
 LIMIT = 600
 """Rows; of more processes than that the largest are shown."""
@@ -21,7 +23,7 @@ _HEADS = (
 )
 
 
-def table(nodes: list[Node], s: Summary, number: int) -> str:
+def table(nodes: list[Node], names: dict[int, ProcessName], s: Summary, number: int) -> str:
     """One row a process."""
     shown = nodes
     if len(nodes) > LIMIT:
@@ -33,7 +35,10 @@ def table(nodes: list[Node], s: Summary, number: int) -> str:
         said += f", the {len(shown)} largest are listed"
     most = max((node.peak_bytes or 0 for node in shown), default=0) or 1
     peak_pid = s.peak_process.pid if s.peak_process is not None else None
-    rows = "".join(_row(node, order, most, s.wall_seconds, peak_pid) for order, node in enumerate(shown))
+    rows = "".join(
+        _row(node, names[node.process.number], order, most, s.wall_seconds, peak_pid)
+        for order, node in enumerate(shown)
+    )
     heads = "".join(
         f'<th scope="col"{_sorted(key)}{_kind(kind)}><button type="button" data-key="{key}">{label}</button></th>'
         for key, label, kind in _HEADS
@@ -59,13 +64,12 @@ def _kind(kind: str) -> str:
     return f' class="{kind}"' if kind else ""
 
 
-def _row(node: Node, order: int, most: int, wall: float | None, peak_pid: int | None) -> str:
+def _row(node: Node, called: ProcessName, order: int, most: int, wall: float | None, peak_pid: int | None) -> str:
     line = command_line(node.command)
     end = node.end_seconds if node.end_seconds is not None else wall
     life = None if end is None else max(0.0, end - node.start_seconds)
-    name, pid = visible(node.name), node.process.pid
+    name, pid = called.name, node.process.pid
     text = f"{name} {line} {pid}".lower()
-    arguments = command_line(node.command[1:])
     share = "" if node.share is None or not node.at_peak_bytes else f"{mib(node.at_peak_bytes)} · {node.share:.0%}"
     width = (node.peak_bytes or 0) * 100 // most
     peak = " class=peak" if pid == peak_pid else ""
@@ -74,7 +78,7 @@ def _row(node: Node, order: int, most: int, wall: float | None, peak_pid: int | 
         f' data-share="{_or(node.at_peak_bytes)}" data-start="{node.start_seconds:.6f}" data-life="{_or(life)}" '
         f'data-text="{escape(shorten(text, 400))}"><th scope="row" title="{escape(shorten(line, 1000))}">'
         f'<span style="padding-left:{min(node.depth, 12) * 16}px">{escape(name)}'
-        f'<span class="args mono">{escape(shorten(arguments, 48))}</span></span></th>'
+        f'<span class="args mono">{escape(called.shown_arguments(60))}</span></span></th>'
         f'<td class="num">{pid}</td><td class="num size" style="--w:{width}%">{mib(node.peak_bytes)}</td>'
         f'<td class="num">{share}</td><td class="num">{format_seconds(node.start_seconds)}</td>'
         f'<td class="num">{format_seconds(life)}</td><td>{_outline(node)}</td><td>{escape(ended(node))}</td></tr>\n'
@@ -86,14 +90,21 @@ def _or(value: float | None) -> str:
 
 
 def ended(node: Node) -> str:
-    """How a process ended, in a few words."""
+    """How a process ended, in a few words; only who waits for a process is told its status."""
     end = node.process.end
     if end is None:
         return "still ran"
     if end.status is None:
-        return ""
-    signal = end.status & 0x7F
-    return f"signal {signal}" if signal else f"exit {end.status >> 8 & 0xFF}"
+        return "not told"
+    number = end.status & 0x7F
+    return _signal(number) if number else f"exit {end.status >> 8 & 0xFF}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _outline(node: Node) -> str:

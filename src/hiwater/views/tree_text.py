@@ -8,7 +8,8 @@ from hiwater.analysis.stack import peak_ns
 from hiwater.analysis.timeline import course
 from hiwater.recording.model import Recording
 from hiwater.units import format_seconds, mib
-from hiwater.views.names import command_line, shorten, visible
+from hiwater.views.names import shorten
+from hiwater.views.process_names import ProcessName, process_names
 from hiwater.views.style import Style
 
 _BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
@@ -32,19 +33,19 @@ def render(recording: Recording, *, width: int = 100, color: bool = False, unico
     head = f"{'process':<{names}}{'pid':>9}{'peak MiB':>10}{'at peak':>15}{'lived':>10}"
     lines = [style.aside(head + ("  memory over time" if cells >= 16 else ""))]
     peak = recording.summary.peak_process
+    called = process_names(recording)
     for node, branch in zip(found, _branches(found, _BRANCHES if unicode else _PLAIN_BRANCHES), strict=True):
-        name = _name(node, branch, names)
+        name = _name(called[node.process.number], branch, names)
         bold = style.figure if peak is not None and peak.pid == node.process.pid else str
         bars = _bars(node, _BLOCKS if unicode else _PLAIN_BLOCKS) if cells else ""
         lines.append((bold(name) + _numbers(node) + (f"  {bars}" if bars else "")).rstrip())
     return "".join(line + "\n" for line in lines)
 
 
-def _name(node: Node, branch: str, width: int) -> str:
-    text = branch + visible(node.name)
-    arguments = command_line(node.command[1:])
-    if arguments:
-        text += f" {arguments}"
+def _name(called: ProcessName, branch: str, width: int) -> str:
+    text = branch + called.name
+    if called.arguments:
+        text += f" {called.shown_arguments(max(8, width - 2 - len(text)))}"
     return f"{shorten(text, width - 1):<{width}}"
 
 

@@ -2,9 +2,10 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
-  const LIGHT = ["#3f78c4", "#e0913a", "#4a9d6e", "#c8564f", "#8769c0", "#2e9fb3", "#b58a3c", "#cf70a3", "#7f9433", "#6478d3"];
-  const DARK = ["#5b94dd", "#e9a557", "#5fb584", "#dd7069", "#a087d6", "#4cb7c9", "#c9a258", "#dc87b6", "#9bb04b", "#8293e6"];
-  const KINDS = { anon: 0, file: 2, shmem: 1, unknown: -1, swap: 3 };
+  // Any two of them, and the grey of the others, stay apart for eyes without one of the three kinds of cones.
+  const LIGHT = ["#3f78c4", "#c48e4f", "#7033cc", "#d04369", "#ccc233", "#2b2b82", "#5d2828", "#8cd9a1", "#a1367d", "#555a16"];
+  const DARK = ["#5b94dd", "#8b6823", "#a2b7d7", "#91303d", "#85e0c2", "#ccad33", "#84238b", "#dae085", "#8533cc", "#dc8274"];
+  const KINDS = { anon: [0, 0], file: [7, 4], shmem: [4, 5], unknown: [-1, -1], swap: [3, 9] };
   const element = (name, attributes = {}, text) => {
     const made = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -37,6 +38,7 @@
     return mib >= 10240 ? `${(mib / 1024).toFixed(2)} GiB` : `${mib.toFixed(1)} MiB`;
   };
   const seconds = (s, step) => {
+    if (step < 0.02 && Math.abs(s) < 1) return s ? `${(s * 1000).toFixed(Math.max(0, Math.ceil(-Math.log10(step * 1000) - 1e-9)))} ms` : "0";
     const digits = step >= 1 ? 0 : Math.min(6, Math.ceil(-Math.log10(step || 0.001)));
     if (Math.abs(s) < 120) return `${s.toFixed(digits)} s`;
     const hours = Math.floor(s / 3600), minutes = Math.floor((s % 3600) / 60);
@@ -198,7 +200,7 @@
       this.by("process");
     }
     tone(one, index) {
-      if (this.mode === "kind") return color(KINDS[one.kind]);
+      if (this.mode === "kind") return color(KINDS[one.kind][Number(dark())]);
       return color(one.number === null ? -1 : index);
     }
     by(mode) {
@@ -426,6 +428,10 @@
   theme.addEventListener("click", () => { chosen = true; setTheme(dark() ? "light" : "dark"); });
   preferred.addEventListener("change", () => { if (!chosen) setTheme(preferred.matches ? "dark" : "light"); });
   setTheme(preferred.matches ? "dark" : "light");
+  // Paper is white: what is drawn in a canvas does not follow the style sheet.
+  let before = null;
+  window.addEventListener("beforeprint", () => { if (before === null && dark()) { before = "dark"; setTheme("light"); } });
+  window.addEventListener("afterprint", () => { if (before !== null) setTheme(before); before = null; });
 
   const overlay = document.querySelector("[data-overlay]");
   if (overlay) new Overlay(overlay, data);
