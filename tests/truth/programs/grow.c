@@ -9,12 +9,13 @@ int main(int count, char **arguments)
 {
 	size_t bytes = truth_number(arguments[1]) * TRUTH_MIB;
 	char *memory = truth_map(bytes, 0x22, -1);
+	int leave = count > 2 && strcmp(arguments[2], "leave") == 0; /* behind the peak it could bring in a page of libc */
 
 	truth_begin(environ);
 	for (size_t offset = 0; offset < bytes; offset += TRUTH_MIB)
 		truth_touch(memory + offset, TRUTH_MIB, 1);
 	truth_peak("grow");
-	if (count > 2 && strcmp(arguments[2], "leave") == 0)
+	if (leave)
 		truth_leave(0);
 	truth_sleep(5);
 	truth_drop(memory, bytes);
