@@ -176,12 +176,13 @@ class Stream:
         processes: int = 1,
         floor: int = 131072,
         uncounted: int = 0,
+        swap: int = 0,
         pte: int = 0,
         hugetlb: int = 0,
         demand: int = 0,
         coarse: int = 0,
     ) -> Stream:
-        values = (100 * MS, MS, 100, 100, 1, 2 * MS, unseen, 2 * MS, max_alive, processes, floor, uncounted, 0,
+        values = (100 * MS, MS, 100, 100, 1, 2 * MS, unseen, 2 * MS, max_alive, processes, floor, uncounted, swap,
                   pte, hugetlb, demand, coarse)  # fmt: skip
         return self.record(RecordType.STATS, self._pack(wire.STATS, *values))
 

@@ -140,6 +140,7 @@ def test_export_csv(hiwater: Hiwater) -> None:
         "time_seconds": "0.05", "pid": "4343", "process": "1", "image": "1", "name": "worker",
         "rss_bytes": str(60 * MIB), "anon_bytes": str(55 * MIB), "file_bytes": str(5 * MIB), "shmem_bytes": "0",
         "swap_bytes": "0", "hwm_bytes": str(60 * MIB),
+            "page_tables_bytes": "0", "hugetlb_bytes": "0",
     }  # fmt: skip
 
 

@@ -39,7 +39,9 @@ def figures(recordings: Sequence[Recording]) -> list[Difference]:
     return [
         _readings("peak RSS", [s.peak_rss for s in summaries]),
         _readings("tree peak", [s.tree.reading for s in summaries]),
-        Difference("swapped out, at most", "bytes", tuple(s.tree.swap_bytes for s in summaries), none),
+        Difference("swapped out, at most", "bytes", tuple(s.demand.swap_bytes for s in summaries), none),
+        Difference("page tables, at most", "bytes", tuple(s.demand.page_tables_bytes for s in summaries), none),
+        Difference("with swap, page tables, hugetlb", "bytes", tuple(s.demand.total_bytes for s in summaries), none),
         Difference("wall time", "seconds", tuple(s.wall_seconds for s in summaries), none),
         Difference("CPU time", "seconds", tuple(cpu), none),
         Difference("processes found", "count", tuple(len(s.processes) for s in summaries), none),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hiwater.analysis.demand import Demand, demand
 from hiwater.analysis.inherited import Inherited, inherited
 from hiwater.analysis.peak import Evidence, is_guess, mark, peak_image, peak_rss
 from hiwater.analysis.reading import Method, Reading
@@ -62,6 +63,8 @@ class Sampling:
     """As it came to: the wall time divided by the number of looks."""
     count: int | None
     cpu_seconds: float | None
+    coarse_bytes: int | None = None
+    """Largest change that the timeline leaves out for want of room; 0: it has every one that was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,12 @@ class Summary:
     """Where the largest RSS of the process that peaked was read."""
     peak_swap_bytes: int | None
     """Largest VmSwap of the process that peaked; not necessarily at the same instant."""
+    peak_page_tables_bytes: int | None
+    """Largest VmPTE of the process that peaked, likewise."""
+    peak_hugetlb_bytes: int | None
+    """Largest HugetlbPages of the process that peaked, likewise."""
     tree: Tree
+    demand: Demand
     processes_alive_max: int | None
     inherited: Inherited
     command_image: ImageSummary | None
@@ -117,7 +125,10 @@ def summarize(recording: Recording) -> Summary:
         peak_process=_peak_process(recording, image) if image is not None else None,
         peak_split=peak_end.at_max if peak_end is not None else UNKNOWN_RSS,
         peak_swap_bytes=peak_end.max_swap_bytes if peak_end is not None else None,
+        peak_page_tables_bytes=peak_end.max_pte_bytes if peak_end is not None else None,
+        peak_hugetlb_bytes=peak_end.max_hugetlb_bytes if peak_end is not None else None,
         tree=tree_peak(evidence, peak),
+        demand=demand(recording),
         processes_alive_max=stats.max_alive if stats is not None else None,
         inherited=inherited(recording, peak),
         command_image=processes[0].images[-1] if processes and processes[0].images else None,
@@ -169,7 +180,7 @@ def _sampling(recording: Recording) -> Sampling:
     if stats is None:
         return Sampling(_seconds(recording.facts.period_ns), None, None)
     period = stats.t_ns / stats.ticks / 1e9 if stats.ticks else None
-    return Sampling(period, stats.ticks, _seconds(stats.cpu_ns))
+    return Sampling(period, stats.ticks, _seconds(stats.cpu_ns), stats.coarse_bytes)
 
 
 def _own_warnings(evidence: Evidence, peak: Reading, image: Image | None) -> list[Warning_]:

@@ -14,8 +14,6 @@ class Tree:
 
     reading: Reading
     processes: int | None
-    swap_bytes: int | None
-    """Largest sum of VmSwap over the tree; not necessarily at the same instant."""
 
 
 def tree_peak(evidence: Evidence, peak: Reading) -> Tree:
@@ -23,20 +21,19 @@ def tree_peak(evidence: Evidence, peak: Reading) -> Tree:
     recording = evidence.recording
     stats = recording.stats
     seen = recording.last_tree_peak
-    swap = stats.swap_peak_bytes if stats else None
     alone = stats is not None and (stats.max_alive or 0) <= 1 and stats.unseen == 0
     if peak.bytes is None:
-        return Tree(Reading(None, None, None, None), None, swap)
+        return Tree(Reading(None, None, None, None), None)
     low, high = _lower(evidence, peak), _upper(evidence, peak, alone)
     if seen is None or seen.estimate_bytes <= peak.bytes:
         size, method = peak.bytes, Method.PEAK_RSS
         if not alone and seen is None:
-            return Tree(Reading(None, low, high, None), None, swap)
+            return Tree(Reading(None, low, high, None), None)
     else:
         size, method = seen.estimate_bytes, Method.TREE_SNAPSHOT if seen.snapshot else Method.TREE_SAMPLED
     size = max(size, low or 0)
     processes = seen.processes if seen is not None else 1
-    return Tree(Reading(size if high is None else min(size, high), low, high, method), processes, swap)
+    return Tree(Reading(size if high is None else min(size, high), low, high, method), processes)
 
 
 def _lower(evidence: Evidence, peak: Reading) -> int | None:

@@ -56,6 +56,7 @@ def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict
             "period_seconds": s.sampling.period_seconds,
             "count": s.sampling.count,
             "cpu_seconds": s.sampling.cpu_seconds,
+            "coarse_bytes": s.sampling.coarse_bytes,
         },
         "host": _host(recording),
         "budget": budget(judgements) if judgements else None,
@@ -99,12 +100,17 @@ def _figures(s: Summary) -> dict[str, object]:
         "peak_file_bytes": s.peak_split.file_bytes,
         "peak_shmem_bytes": s.peak_split.shmem_bytes,
         "peak_swap_bytes": s.peak_swap_bytes,
+        "peak_page_tables_bytes": s.peak_page_tables_bytes,
+        "peak_hugetlb_bytes": s.peak_hugetlb_bytes,
         "tree_peak_bytes": s.tree.reading.bytes,
         "tree_peak_lower_bytes": s.tree.reading.low,
         "tree_peak_upper_bytes": s.tree.reading.high,
         "tree_peak_method": s.tree.reading.method,
         "tree_peak_processes": s.tree.processes,
-        "tree_swap_peak_bytes": s.tree.swap_bytes,
+        "tree_swap_peak_bytes": s.demand.swap_bytes,
+        "tree_page_tables_peak_bytes": s.demand.page_tables_bytes,
+        "tree_hugetlb_peak_bytes": s.demand.hugetlb_bytes,
+        "demand_peak_bytes": s.demand.total_bytes,
     }
 
 

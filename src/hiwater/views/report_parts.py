@@ -14,7 +14,7 @@ from hiwater.units import format_seconds, format_size, mib
 from hiwater.views.names import command_line, shorten, title, visible
 from hiwater.views.process_names import ProcessName
 from hiwater.views.report_table import table
-from hiwater.views.terminal import ending
+from hiwater.views.terminal import beside, ending
 
 METHODS = {
     Method.RSS_SAMPLED: "read from the kernel while it ran, exact on this kernel",
@@ -87,11 +87,13 @@ def _cards(s: Summary) -> str:
     split = s.peak_split
     kinds = (("anonymous", split.anon_bytes), ("files", split.file_bytes), ("shared memory", split.shmem_bytes))
     known = "".join(f"<p>{name} <b>{mib(size)}</b></p>" for name, size in kinds if size is not None)
-    swap = s.tree.swap_bytes or s.peak_swap_bytes
-    if swap:
-        known += f"<p>swapped out, of the tree at most <b>{mib(swap)}</b></p>"
     if known:
         cards += f'<div class="card"><h2>What the largest consisted of, MiB</h2>{known}</div>\n'
+    if s.demand.matters(s.tree.reading.bytes):
+        told = "".join(f"<p>{name} <b>{mib(size)}</b></p>" for name, size in beside(s))
+        if s.demand.total_bytes is not None:
+            told += f"<p>with them the tree needed <b>{mib(s.demand.total_bytes)}</b> at most</p>"
+        cards += f'<div class="card"><h2>Beside what is resident, MiB</h2>{told}</div>\n'
     if s.inherited.misleads:
         name = escape(visible(s.inherited.launcher_name or "the launcher"))
         cards += (

@@ -15,9 +15,10 @@ from hiwater.views.names import valid
 COLUMNS = (
     "time_seconds", "pid", "process", "image", "name",
     "rss_bytes", "anon_bytes", "file_bytes", "shmem_bytes", "swap_bytes", "hwm_bytes",
+    "page_tables_bytes", "hugetlb_bytes",
 )  # fmt: skip
 _Row = tuple[float, int | None, int | None, int, str | None, int | None, int | None, int | None, int | None, int | None,
-             int | None]  # fmt: skip
+             int | None, int | None, int | None]  # fmt: skip
 
 
 def csv_lines(recording: Recording) -> Iterator[str]:
@@ -48,12 +49,13 @@ def _rows(recording: Recording) -> Iterator[_Row]:
         for image in recording.images
     }
     line, page = recording.timeline, recording.page_size
-    columns = (line.rss_pages, line.anon_pages, line.shmem_pages, line.swap_pages, line.hwm_pages)
+    columns = (line.rss_pages, line.anon_pages, line.shmem_pages, line.swap_pages, line.hwm_pages, line.pte_pages,
+               line.hugetlb_pages)  # fmt: skip
     for t_ns, image, *pages in zip(line.time_ns, line.image, *columns, strict=True):
-        rss, anon, shmem, swap, hwm = (None if size == NO_PAGES else size * page for size in pages)
+        rss, anon, shmem, swap, hwm, pte, hugetlb = (None if size == NO_PAGES else size * page for size in pages)
         file = None if rss is None or anon is None or shmem is None else max(0, rss - anon - shmem)
         pid, process, name = images.get(image, (None, None, None))
-        yield t_ns / 1e9, pid, process, image, name, rss, anon, file, shmem, swap, hwm
+        yield t_ns / 1e9, pid, process, image, name, rss, anon, file, shmem, swap, hwm, pte, hugetlb
 
 
 def _name(recording: Recording, number: int, name: str) -> str:

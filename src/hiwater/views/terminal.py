@@ -20,7 +20,12 @@ def render(recording: Recording, *, width: int = 100, color: bool = False) -> st
     summary = recording.summary
     lines = [_headline(summary, width, style)]
     if summary.peak_rss.bytes is not None:
-        lines += [_peak(summary, style, width), *_tree(summary, style), *_inherited(summary, style, width)]
+        lines += [
+            _peak(summary, style, width),
+            *_tree(summary, style),
+            *_beside(summary, width),
+            *_inherited(summary, style, width),
+        ]
         lines += _phases(summary)
     elif summary.ended_by != "not_started":
         lines.append("  peak RSS  unknown: nothing could be read")
@@ -103,6 +108,28 @@ def _tree(s: Summary, style: Style) -> list[str]:
     at_once = s.tree.processes or 1
     counts = f"{at_once} process{'es' if at_once != 1 else ''} at once, {found} in all"
     return [f"{_figure('tree peak', reading, style)} {counts}"]
+
+
+def _beside(s: Summary, width: int) -> list[str]:
+    """Only where demand is clearly more than what was resident."""
+    if not s.demand.matters(s.tree.reading.bytes):
+        return []
+    parts = [f"{name} {mib(size)}" for name, size in beside(s)]
+    if s.demand.total_bytes is not None:
+        parts.append(f"with it {format_size(s.demand.total_bytes)} at most")
+    head = f"  {'not in it':<{LABEL}}"
+    return _flow(head, len(head), parts, width, LABEL + 3).split("\n")
+
+
+def beside(s: Summary) -> list[tuple[str, int]]:
+    """What of swap, page tables and hugetlb pages there was, at most, in bytes."""
+    demand = s.demand
+    sizes = (
+        ("swapped out", demand.swap_bytes),
+        ("page tables", demand.page_tables_bytes),
+        ("hugetlb pages", demand.hugetlb_bytes),
+    )
+    return [(name, size) for name, size in sizes if size]
 
 
 def _inherited(s: Summary, style: Style, width: int) -> list[str]:

@@ -13,6 +13,7 @@ from tests.timelines import PAGES, SPIKE_MIB, family, long_one, row
 from hiwater.analysis.decimation import decimate
 from hiwater.analysis.differences import figures, programs
 from hiwater.analysis.process_tree import nodes
+from hiwater.analysis.shared_once import shared_once
 from hiwater.analysis.stack import largest_processes, outlines, peak_ns, stack
 from hiwater.analysis.timeline import counted_once, course
 from hiwater.recording.model import Recording
@@ -219,3 +220,17 @@ def test_differences() -> None:
     assert [(row.label, row.change(1)) for row in programs(two)] == [("worker", 40 * MIB), ("boss", 0)]
     other = programs([recording(), parse(simple().data)])
     assert {row.label: row.values for row in other}["prog"] == (None, 20 * MIB)
+
+
+def test_the_tree_with_shared_pages_counted_once() -> None:
+    """While there are several processes what the monitor counted holds, before and after it the sum, at the end
+    nothing."""
+    stream = Stream().facts().command(b"a").process().image().process(1, 0, 4343, 20 * MS).image(1, 1, t_ns=20 * MS)
+    stream.samples([row(1, 0, 10), row(20, 1, 10), row(70, 0, 12), row(90, 0, 5)])
+    stream.tree_samples([(20_000, 2, 11 * PAGES), (60_000, 1, 10 * PAGES)])
+    stream.image_end(1, t_ns=60 * MS).image_end(0, t_ns=100 * MS).stats().end(MIB)
+    one = parse(stream.data)
+    curve = shared_once(one, course(one))
+    assert [(t_ns // MS, size // MIB) for t_ns, size in zip(curve.time_ns, curve.size, strict=True)] == [
+        (1, 10), (20, 11), (60, 10), (70, 12), (90, 5), (100, 0),
+    ]  # fmt: skip

@@ -44,6 +44,15 @@ def traced() -> Stream:
     return stream.process_end(maxrss=40 * MIB).stats().end(40 * MIB)
 
 
+def beside() -> Stream:
+    """A program that needed more than was resident."""
+    stream = Stream().facts(swap_total_bytes=str(1 << 30)).command(b"./sparse").process().image(comm=b"sparse")
+    stream.image_end(hwm=64 * MIB, max_rss=64 * MIB, swap=136 * MIB, pte=32 * MIB, hugetlb=8 * MIB)
+    stream.process_end(maxrss=64 * MIB)
+    stream.stats(swap=136 * MIB, pte=32 * MIB, hugetlb=8 * MIB, demand=240 * MIB)
+    return stream.end(64 * MIB)
+
+
 def hostile() -> Stream:
     """Names that would move the cursor, forge a line, or are no text at all."""
     name = b"a\x1b[2J\nhiwater: \xff\xe2\x80\xaeb"
@@ -65,6 +74,7 @@ CASES = {
     "build": (build(), 100, False),
     "build-narrow": (build(), 40, False),
     "traced": (traced(), 100, False),
+    "beside": (beside(), 100, False),
     "hostile": (hostile(), 100, False),
     "signal": (ended(11, EndedByCode.SIGNAL), 100, False),
     "oom": (ended(9, EndedByCode.OOM), 100, False),
