@@ -7,7 +7,10 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -139,8 +142,7 @@ def test_export_csv(hiwater: Hiwater) -> None:
     assert lines[3] == {
         "time_seconds": "0.05", "pid": "4343", "process": "1", "image": "1", "name": "worker",
         "rss_bytes": str(60 * MIB), "anon_bytes": str(55 * MIB), "file_bytes": str(5 * MIB), "shmem_bytes": "0",
-        "swap_bytes": "0", "hwm_bytes": str(60 * MIB),
-            "page_tables_bytes": "0", "hugetlb_bytes": "0",
+        "swap_bytes": "0", "hwm_bytes": str(60 * MIB), "page_tables_bytes": "0", "hugetlb_bytes": "0",
     }  # fmt: skip
 
 
@@ -151,6 +153,91 @@ def test_export_jsonl(hiwater: Hiwater, tmp_path: Path) -> None:
     (tmp_path / "c.hiw").write_bytes(stream.data)
     line = json.loads(hiwater("export", "c.hiw", "--format", "jsonl").stdout)
     assert (line["rss_bytes"], line["anon_bytes"], line["file_bytes"], line["hwm_bytes"]) == (40960, None, None, None)
+
+
+def test_export_parquet(hiwater: Hiwater, tmp_path: Path) -> None:
+    """The rows of the CSV with types of their own, the command line of each image, nulls for what is unknown; command
+    and host stand in the metadata of the file."""
+    parquet = import_module("pyarrow.parquet")
+    unread = (1000, 0, 10, *[0xFFFFFFFF] * 6)
+    stream = Stream().facts().command(b"a", b"b c").process().image(arguments=(b"a", b"b c"))
+    (tmp_path / "c.hiw").write_bytes(stream.samples([unread]).data)
+    for name in ("a", "c"):
+        assert hiwater("export", f"{name}.hiw", "--format", "parquet", "-o", f"{name}.parquet").returncode == 0
+    table = parquet.read_table(tmp_path / "a.parquet")
+    rows = table.to_pylist()
+    assert [row.pop("command") for row in rows] == ["boss '<it>'", "worker --fast"] * 2 + ["worker --fast"]
+    assert rows == [json.loads(line) for line in hiwater("export", "a.hiw", "--format", "jsonl").stdout.splitlines()]
+    types = {column.name: str(column.type) for column in table.schema}
+    assert {kind for name, kind in types.items() if name.endswith("_bytes")} == {"int64"}
+    assert (types["time_seconds"], types["pid"]) == ("double", "int32")
+    table = parquet.read_table(tmp_path / "c.parquet")
+    (row,) = table.to_pylist()
+    assert {name for name, value in row.items() if value is None} == {
+        "anon_bytes", "file_bytes", "shmem_bytes", "swap_bytes", "hwm_bytes", "page_tables_bytes", "hugetlb_bytes",
+    }  # fmt: skip
+    about = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items() if b"hiwater" in key}
+    assert about["hiwater.command"] == ["a", "b c"]
+    assert about["hiwater.host"]["kernel"] == "6.18.44"
+    assert about["hiwater.figures"]["schema"] == "hiwater.run/1"
+
+
+@pytest.mark.parametrize("cut", ["header", "samples"])
+def test_export_parquet_of_a_recording_that_was_cut(hiwater: Hiwater, tmp_path: Path, cut: str) -> None:
+    """It has what there is, if only the columns."""
+    parquet = import_module("pyarrow.parquet")
+    data = Stream().data if cut == "header" else family().data[: family().data.index(b"left-alive") - 600]
+    (tmp_path / "a.hiw").write_bytes(data)
+    done = hiwater("export", "a.hiw", "--format", "parquet", "-o", "a.parquet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert parquet.read_table(tmp_path / "a.parquet").num_columns == 14
+
+
+def test_export_parquet_names_the_extra_that_it_takes(tmp_path: Path) -> None:
+    """Without pyarrow: status 2, and how to get it; nothing is written."""
+    code = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from hiwater.cli import main\n"
+        "sys.exit(main(['export', 'a.hiw', '--format', 'parquet', '-o', 'a.parquet']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'hiwater[parquet]'" in done.stderr
+    assert not (tmp_path / "a.parquet").exists()
+
+
+def test_export_speedscope(hiwater: Hiwater) -> None:
+    """A flame graph of the tree at its peak: each process stands on its parent and is as wide as it and its descendants
+    were large then, split into kinds of memory."""
+    document = json.loads(hiwater("export", "a.hiw", "--format", "speedscope").stdout)
+    assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
+    assert document["name"] == "boss '<it>'"
+    frames = document["shared"]["frames"]
+    assert all(set(frame) <= {"name", "file", "line", "col"} for frame in frames)
+    (profile,) = document["profiles"]
+    assert set(profile) == {"type", "name", "unit", "startValue", "endValue", "samples", "weights"}
+    assert (profile["type"], profile["unit"], profile["startValue"]) == ("sampled", "bytes", 0)
+    stacks = {
+        tuple(frames[frame]["name"] for frame in sample): weight
+        for sample, weight in zip(profile["samples"], profile["weights"], strict=True)
+    }
+    assert stacks == {
+        ("boss (4242)", "anonymous"): 8 * MIB,
+        ("boss (4242)", "files"): 2 * MIB,
+        ("boss (4242)", "worker (4343)", "anonymous"): 55 * MIB,
+        ("boss (4242)", "worker (4343)", "files"): 5 * MIB,
+    }
+    assert profile["endValue"] == 70 * MIB
+    assert "0.050 s" in profile["name"]
+
+
+def test_export_speedscope_of_a_child_that_was_found_first(hiwater: Hiwater, tmp_path: Path) -> None:
+    """It stands on its parent all the same."""
+    stream = Stream().facts().command(b"a").process().image().process(2, 1, pid=70).image(2, 2).process(1, 0, pid=60)
+    (tmp_path / "c.hiw").write_bytes(stream.image(1, 1).samples([(1000, 2, 10, 10, 0, 0, 10)]).data)
+    document = json.loads(hiwater("export", "c.hiw", "--format", "speedscope").stdout)
+    frames = [frame["name"].rpartition(" ")[2] for frame in document["shared"]["frames"]]
+    assert [frames[frame] for frame in document["profiles"][0]["samples"][0]] == ["(4242)", "(60)", "(70)", "anonymous"]
 
 
 def test_export_perfetto_is_a_trace(hiwater: Hiwater, tmp_path: Path) -> None:
@@ -189,7 +276,7 @@ def test_export_perfetto_tells_reused_pids_apart(hiwater: Hiwater, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "words", [("report",), ("plot", "a.hiw"), ("plot", "a.hiw", "-o", "-", "--by", "colour"), ("export", "a.hiw"),
-              ("export", "a.hiw", "--format", "parquet"), ("show", "--tree", "--json", "a.hiw")]
+              ("export", "a.hiw", "--format", "xml"), ("show", "--tree", "--json", "a.hiw")]
 )  # fmt: skip
 def test_misuse(hiwater: Hiwater, words: tuple[str, ...]) -> None:
     """What is missing or unknown is status 2, with the usage."""

@@ -31,7 +31,7 @@ complete -c hiwater -n '__fish_seen_subcommand_from plot' -l by -x -a 'process k
 complete -c hiwater -n '__fish_seen_subcommand_from plot' -s f -l force -d 'overwrite a file'
 complete -c hiwater -f -n __fish_use_subcommand -a export -d 'write the samples of a recording for other programs'
 complete -c hiwater -n '__fish_seen_subcommand_from export' -s h -l help -d 'show this help message and exit'
-complete -c hiwater -n '__fish_seen_subcommand_from export' -l format -x -a 'csv jsonl perfetto' -d 'what to write'
+complete -c hiwater -n '__fish_seen_subcommand_from export' -l format -x -a 'csv jsonl parquet perfetto speedscope' -d 'what to write'
 complete -c hiwater -n '__fish_seen_subcommand_from export' -s o -l output -r -d 'where to (default: -, stdout)'
 complete -c hiwater -n '__fish_seen_subcommand_from export' -s f -l force -d 'overwrite a file'
 complete -c hiwater -f -n __fish_use_subcommand -a check -d 'execute the commands of a hiwater.toml, and hold them to their budgets'

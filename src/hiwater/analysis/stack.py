@@ -87,7 +87,7 @@ def _columns(course: Course, rows: list[int], shown: list[int], exact: bool) -> 
     held: dict[int, Pages] = {}
     by_process = {process: array("q", bytes(8 * count)) for process in shown}
     others = array("q", bytes(8 * count))
-    kinds = {kind: array("q", bytes(8 * count)) for kind in KINDS}
+    by_kind = {kind: array("q", bytes(8 * count)) for kind in KINDS}
     now = dict.fromkeys((*shown, None), 0)
     parts = dict.fromkeys(KINDS, 0)
     place = {image: process if process in by_process else None for image, process in course.process_of.items()}
@@ -97,23 +97,24 @@ def _columns(course: Course, rows: list[int], shown: list[int], exact: bool) -> 
             before = held.get(image)
             held[image] = pages
             now[place[image]] += pages[0] - (before[0] if before else 0)
-            for kind, amount in _split(pages).items():
+            for kind, amount in kinds(pages).items():
                 parts[kind] += amount
-            for kind, amount in _split(before).items() if before else ():
+            for kind, amount in kinds(before).items() if before else ():
                 parts[kind] -= amount
         done = row + 1
         for process, column in by_process.items():
             column[at] = now[process] * size
         others[at] = now[None] * size
-        for kind, column in kinds.items():
+        for kind, column in by_kind.items():
             column[at] = parts[kind] * size
     total = array("q", [course.total[row] * size for row in rows])
     times = array("q", map(course.time_ns.__getitem__, rows))
-    present = {kind: column for kind, column in kinds.items() if any(column)}
+    present = {kind: column for kind, column in by_kind.items() if any(column)}
     return Stack(times, total, by_process, others, present, exact)
 
 
-def _split(pages: Pages) -> dict[str, int]:
+def kinds(pages: Pages) -> dict[str, int]:
+    """What a row holds, in pages, under the names of ``KINDS``."""
     rss, anon, shmem, swap = pages
     swapped = {} if swap == NO_PAGES else {"swap": swap}
     if anon == NO_PAGES or shmem == NO_PAGES or anon + shmem > rss:

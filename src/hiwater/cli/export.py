@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import sys
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hiwater.recording.model import Recording
 
 MISUSE = 2
+FORMATS = ("csv", "jsonl", "parquet", "perfetto", "speedscope")
 
 _EPILOG = """\
 examples:
   hiwater export build.hiw --format csv -o build.csv
   hiwater export build.hiw --format jsonl | jq -c 'select(.rss_bytes > 1e8)'
+  hiwater export build.hiw --format parquet -o build.parquet   for data frames; takes pip install 'hiwater[parquet]'
   hiwater export build.hiw --format perfetto -o build.json     to open in ui.perfetto.dev
+  hiwater export build.hiw --format speedscope -o peak.json    to open in speedscope.app
 
-csv and jsonl hold the samples: a process keeps its values until its next row. Unknown is an empty field, or null.
+csv, jsonl and parquet hold the samples: a process keeps its values until its next row. Unknown is an empty field, or
+null.
+speedscope holds the tree at its peak as a flame graph, perfetto all of it over time.
 exit status: 0; 2 misused, FILE is no recording, or the output cannot be written.
 """
 
@@ -22,13 +34,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "export",
         help="write the samples of a recording for other programs",
-        description="Writes what was sampled as CSV, JSON Lines or a trace that ui.perfetto.dev opens.",
+        description="Writes what was sampled as CSV, JSON Lines or Parquet, as a trace that ui.perfetto.dev opens, or "
+        "as a flame graph for speedscope.app.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="the recording (.hiw)")
-    parser.add_argument("--format", choices=("csv", "jsonl", "perfetto"), required=True, help="what to write")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to (default: -, stdout)")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite a file")
     parser.set_defaults(func=export)
@@ -40,13 +53,26 @@ def export(args: argparse.Namespace) -> int:
     from hiwater.cli.stored import open_output, put
     from hiwater.errors import HiwaterError
     from hiwater.recording.reader import load
-    from hiwater.views import perfetto, samples
 
-    renderers = {"csv": samples.csv_lines, "jsonl": samples.json_lines, "perfetto": perfetto.render}
     try:
+        render = _renderer(args.format, args.output)
         recording = load(args.file)
         with open_output(args.output, force=args.force) as file:
-            put(file, renderers[args.format](recording))
+            put(file, render(recording))
     except HiwaterError as error:
         return table_output.complain("export", error, MISUSE)
     return 0
+
+
+def _renderer(name: str, output: str) -> Callable[[Recording], Iterable[str | bytes]]:
+    from hiwater.errors import MisuseError
+    from hiwater.views import parquet, perfetto, samples, speedscope
+
+    if name == "parquet":
+        parquet.require_pyarrow()
+        if output == "-" and sys.stdout.isatty():
+            raise MisuseError("Parquet is no text for a terminal: -o FILE says where to write it")
+        return lambda recording: [parquet.render(recording)]
+    texts = {"csv": samples.csv_lines, "jsonl": samples.json_lines, "perfetto": perfetto.render,
+             "speedscope": speedscope.render}  # fmt: skip
+    return texts[name]

@@ -30,12 +30,12 @@ def open_output(path: str, *, force: bool) -> Iterator[Output]:
             output.file.discard()
 
 
-def put(output: Output, parts: Iterable[str]) -> None:
+def put(output: Output, parts: Iterable[str | bytes]) -> None:
     """Writes all of it, in pieces of a moderate size; the file has its name when all is there."""
     waiting: list[bytes] = []
     size = 0
     for part in parts:
-        data = part.encode("utf-8", "backslashreplace")
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace")
         waiting.append(data)
         size += len(data)
         if size >= _CHUNK:
