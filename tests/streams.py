@@ -6,10 +6,10 @@ The layouts stand in ``hiwater.recording.wire``, which one test holds against ``
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hiwater.recording import wire
-from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, RecordType
+from hiwater.recording.wire import CgroupWhen, EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, RecordType
 
 MS = 1_000_000
 MIB = 1 << 20
@@ -164,6 +164,10 @@ class Stream:
 
     def tree_upper(self, *rows: tuple[int, int, int]) -> Stream:
         return self.record(RecordType.TREE_UPPER, b"".join(self._pack(wire.TREE_UPPER, *row) for row in rows))
+
+    def cgroup(self, when: CgroupWhen, texts: Mapping[str, str]) -> Stream:
+        """What the files of the command's cgroup say."""
+        return self.record(RecordType.CGROUP, b"".join(f"{k}\0{v}\0".encode() for k, v in texts.items()), when)
 
     def warning(self, code: str, text: str) -> Stream:
         return self.record(RecordType.WARNING, f"{code}\0{text}\0".encode())

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         CommandNotExecutableError,
         CommandNotFoundError,
         HiwaterError,
+        LimitError,
+        LimitUnavailableError,
         MissingExtraError,
         MisuseError,
         MonitorError,
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     from hiwater.inprocess.mark import peak_rss
     from hiwater.inprocess.region import Region, region
     from hiwater.launch import Mode
+    from hiwater.limits import LimitMethod
     from hiwater.recording.model import Recording
     from hiwater.recording.reader import load
 
 _HOMES = {
+    "LimitMethod": "hiwater.limits",
     "Method": "hiwater.analysis.reading",
     "Mode": "hiwater.launch",
     "Reading": "hiwater.analysis.reading",
@@ -57,6 +61,9 @@ __all__ = [
     "CommandNotExecutableError",
     "CommandNotFoundError",
     "HiwaterError",
+    "LimitError",
+    "LimitMethod",
+    "LimitUnavailableError",
     "Method",
     "MissingExtraError",
     "MisuseError",

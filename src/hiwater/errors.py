@@ -75,6 +75,19 @@ class CommandFailedError(HiwaterError):
         self.recording = recording
 
 
+class LimitError(HiwaterError):
+    """A limit of memory cannot be put into force."""
+
+
+class LimitUnavailableError(LimitError):
+    """No cgroup can be made here; the message ends with what makes one possible. ``version`` is that of the cgroup
+    interface, if there is one."""
+
+    def __init__(self, message: str, version: int | None = None) -> None:
+        super().__init__(message)
+        self.version = version
+
+
 class MonitorError(HiwaterError):
     """The monitor failed or was killed; ``recording`` holds what it had written, if that much can be read."""
 

@@ -22,8 +22,10 @@ from typing import IO, Any
 from hiwater.binaries import find_monitor
 from hiwater.errors import CommandFailedError, MisuseError, MonitorError
 from hiwater.launch import MAX_NS, Mode, judge, monitor_arguments
+from hiwater.limits import Enclosure, LimitMethod, limit_method
 from hiwater.output import OutputFile, fill, read_all, scratch
 from hiwater.recording.model import Recording
+from hiwater.units import parse_size
 
 PATIENCE_SECONDS = 1.0
 """How long an abandoned command may take to end by itself before it is killed."""
@@ -51,6 +53,10 @@ def run(
     errors: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | PathLike[str] | None = None,
+    limit: int | str | None = None,
+    limit_swap: int | str | None = 0,
+    limit_method: LimitMethod | str = LimitMethod.AUTO,
+    cgroup: bool = False,
 ) -> Recording:
     """Executes ``command`` and returns its recording.
 
@@ -61,8 +67,14 @@ def run(
     ``ended_by`` is ``"timeout"``. ``check``: raise :class:`CommandFailedError` unless the command exits with 0.
     ``period`` (seconds between two looks), ``linger`` (seconds to wait for descendants that outlive the command).
     ``output``: also keep the recording in this file; an existing one is refused unless ``force``.
+
+    ``limit``: bytes, or a size such as ``"512MiB"``, that the whole tree has to do with; ``limit_swap`` beside it (0;
+    None: as much as there is). ``recording.limit_verdict`` says how that went. ``limit_method``: see
+    :class:`LimitMethod`. Raises :class:`LimitUnavailableError` where no limit can be had. ``cgroup``: measure in a
+    cgroup of the command's own, without a limit.
     """
-    session = _Session(command, mode, timeout, period, linger, output, force)
+    enclosure = _Enclosing(limit, limit_swap, limit_method, cgroup)
+    session = _Session(command, mode, timeout, period, linger, output, force, enclosure)
     pipes = _pipes(input, stdin, stdout, stderr, capture_output)
     with session:
         process = subprocess.Popen(
@@ -104,9 +116,14 @@ async def run_async(
     errors: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | PathLike[str] | None = None,
+    limit: int | str | None = None,
+    limit_swap: int | str | None = 0,
+    limit_method: LimitMethod | str = LimitMethod.AUTO,
+    cgroup: bool = False,
 ) -> Recording:
     """:func:`run` for asyncio; a task that is cancelled ends the command."""
-    session = _Session(command, mode, timeout, period, linger, output, force)
+    enclosure = _Enclosing(limit, limit_swap, limit_method, cgroup)
+    session = _Session(command, mode, timeout, period, linger, output, force, enclosure)
     pipes = _pipes(input, stdin, stdout, stderr, capture_output)
     with session:
         process = await asyncio.create_subprocess_exec(
@@ -133,6 +150,21 @@ async def run_async(
     return _finished(recording, out, err, text or bool(encoding or errors), encoding, errors, check)
 
 
+class _Enclosing:
+    """The limit that was asked for, checked before anything is made."""
+
+    def __init__(
+        self, limit: int | str | None, swap: int | str | None, method: LimitMethod | str, cgroup: bool
+    ) -> None:
+        self._limit = parse_size(limit) if isinstance(limit, str) else limit
+        self._swap = parse_size(swap) if isinstance(swap, str) else swap
+        self._method = limit_method(method)
+        self._cgroup = cgroup
+
+    def make(self) -> Enclosure:
+        return Enclosure.make(limit=self._limit, swap=self._swap, method=self._method, cgroup=self._cgroup)
+
+
 class _Session:
     """The file that the monitor writes to, from before the start until the recording is read back."""
 
@@ -145,9 +177,11 @@ class _Session:
         linger: float | None,
         output: str | PathLike[str] | None,
         force: bool,
+        enclosing: _Enclosing,
     ) -> None:
         self.command = command
         monitor = find_monitor()
+        self.enclosure = Enclosure([], None)
 
         def arguments(fd: int) -> list[bytes]:
             return monitor_arguments(
@@ -158,11 +192,17 @@ class _Session:
                 period_ns=_ns("period", period),
                 timeout_ns=_ns("timeout", timeout),
                 linger_ns=_ns("linger", linger),
+                enclosure=self.enclosure.arguments,
             )
 
         arguments(0)  # misuse is told before a file is made
-        self.file = OutputFile(output, force=force) if output is not None else None
-        self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+        self.enclosure = enclosing.make()
+        try:
+            self.file = OutputFile(output, force=force) if output is not None else None
+            self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+        except BaseException:
+            self.enclosure.close()
+            raise
         self.arguments = arguments(self.fd)
         self.kept = False
 
@@ -194,6 +234,7 @@ class _Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.enclosure.close()
         if self.kept:
             return
         if self.file is not None:

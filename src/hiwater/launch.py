@@ -48,6 +48,7 @@ def monitor_arguments(
     linger_ns: int | None = None,
     launcher_pid: int | None = None,
     signal_mask: Iterable[int] | None = None,
+    enclosure: Sequence[bytes] = (),
 ) -> list[bytes]:
     """The command line of the monitor; ``None`` leaves an option to its default.
 
@@ -55,6 +56,7 @@ def monitor_arguments(
     the whole tree is ended. ``linger_ns``: how long descendants that outlive the command are waited for.
     ``launcher_pid``: the process that the command would inherit from (default: the monitor's parent). ``signal_mask``:
     signals that are blocked when the command starts (default: those that are blocked when the monitor starts).
+    ``enclosure``: options that put the command under a limit (:class:`hiwater.limits.Enclosure`).
     """
     if period_ns is not None and period_ns < MIN_PERIOD_NS:
         raise MisuseError("the period between two looks is at least 100us")
@@ -72,7 +74,7 @@ def monitor_arguments(
         arguments += [b"--launcher", b"%d" % launcher_pid]
     if signal_mask is not None:
         arguments += [b"--sigmask", b"%x" % sum(1 << (number - 1) for number in signal_mask)]
-    return [*arguments, b"--", *check_command(command)]
+    return [*arguments, *enclosure, b"--", *check_command(command)]
 
 
 def check_command(command: Sequence[str | bytes]) -> list[bytes]:
@@ -112,6 +114,8 @@ def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes]) -> R
     if recording.end is not None and recording.end.ended_by is EndedByCode.NOT_STARTED:
         name = os.fsdecode(command[0])
         number = recording.end.exec_errno
+        if number < 0:
+            raise MonitorError(f"the command could not be put under its limit: {os.strerror(-number)}", recording)
         if monitor_status == 127:
             raise CommandNotFoundError(number, "command not found", name)
         raise CommandNotExecutableError(number, f"cannot be executed: {os.strerror(number)}", name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hiwater.analysis.demand import Demand, demand
 from hiwater.analysis.inherited import Inherited, inherited
+from hiwater.analysis.limit import Limit, LimitVerdict, difference, judge_limit, limit_of
 from hiwater.analysis.peak import Evidence, is_guess, mark, peak_image, peak_rss
 from hiwater.analysis.reading import Method, Reading
 from hiwater.analysis.tree import Tree, tree_peak
@@ -98,6 +99,10 @@ class Summary:
     """The last image of the command itself."""
     processes: tuple[ProcessSummary, ...]
     sampling: Sampling
+    limit: Limit | None
+    limit_verdict: LimitVerdict | None
+    cgroup_difference: str | None
+    """Why the peak of the command's cgroup is not the peak of its RSS."""
     warnings: tuple[Warning_, ...]
 
 
@@ -111,6 +116,7 @@ def summarize(recording: Recording) -> Summary:
     started = end is not None and end.ended_by is not EndedByCode.NOT_STARTED and status is not None
     signal = status & 0x7F if started and status is not None else None
     processes = tuple(_process(process, evidence) for process in recording.observed_processes)
+    tree = tree_peak(evidence, peak)
     peak_end = evidence.ends[image.number] if image is not None else None
     return Summary(
         command=recording.arguments,
@@ -127,13 +133,16 @@ def summarize(recording: Recording) -> Summary:
         peak_swap_bytes=peak_end.max_swap_bytes if peak_end is not None else None,
         peak_page_tables_bytes=peak_end.max_pte_bytes if peak_end is not None else None,
         peak_hugetlb_bytes=peak_end.max_hugetlb_bytes if peak_end is not None else None,
-        tree=tree_peak(evidence, peak),
+        tree=tree,
         demand=demand(recording),
         processes_alive_max=stats.max_alive if stats is not None else None,
         inherited=inherited(recording, peak),
         command_image=processes[0].images[-1] if processes and processes[0].images else None,
         processes=processes,
         sampling=_sampling(recording),
+        limit=limit_of(recording),
+        limit_verdict=judge_limit(recording),
+        cgroup_difference=difference(recording.cgroup, tree.reading.bytes) if recording.cgroup is not None else None,
         warnings=recording.told_warnings + tuple(_own_warnings(evidence, peak, image)),
     )
 
@@ -197,4 +206,8 @@ def _own_warnings(evidence: Evidence, peak: Reading, image: Image | None) -> lis
         )
     if image is not None and is_guess(image) and len(recording.arguments) > 1 and evidence.ends[image.number].samples:
         found.append(Warning_("names-guessed", "the program could not be read; its name is the command's"))
+    if recording.cgroup is not None and recording.cgroup.is_at_limit:
+        found.append(
+            Warning_("peak-is-limit", "the limit was met: without it, every figure of memory here could be larger")
+        )
     return found

@@ -10,6 +10,7 @@ from importlib import import_module
 from hiwater.binaries import find_monitor
 from hiwater.cli.budgets import add_budget_options, check_budget_options, exit_status, has_budget, judge_recording
 from hiwater.cli.foreground import Foreground
+from hiwater.cli.limits import add_limit_options, check_limit_options, enclose, wants_limit
 from hiwater.cli.words import split_command
 from hiwater.errors import CommandNotExecutableError, CommandNotFoundError, HiwaterError, MisuseError, MonitorError
 from hiwater.launch import Mode, judge, monitor_arguments
@@ -19,6 +20,7 @@ from hiwater.units import parse_duration_ns
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
     from hiwater.analysis.budget import Judgement
+    from hiwater.limits import Enclosure
     from hiwater.recording.model import Recording
 
 OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
@@ -36,6 +38,7 @@ examples:
   hiwater run --trace -- ./prog             see every process, its first and its last instant
   hiwater run --timeout 10m -- ./tests      end the whole tree after ten minutes
   hiwater run --budget 64MiB -- ./prog      fail if it needs more
+  hiwater run --limit 512MiB -- ./prog      does it run with so much memory, and no swap?
 
 exit status: that of COMMAND; 128+N if signal N ended it; 123 COMMAND succeeded but broke its budget; 124 the time-out
 ran out; 125 hiwater itself failed or was misused, or a budget could not be judged; 126 COMMAND cannot be executed; 127
@@ -96,6 +99,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=_duration,
         help="wait so long for descendants that outlive COMMAND (default 1s)",
     )
+    add_limit_options(parser)
     add_budget_options(parser)
     parser.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="colour the summary (default: auto)"
@@ -120,6 +124,7 @@ def main(words: list[str]) -> int:
     if args.timeout == 0:
         parser.error("argument --timeout: at least 1ns")
     check_budget_options(parser, args)
+    check_limit_options(parser, args)
     try:
         return _Run(args, command).execute()
     except HiwaterError as error:
@@ -166,6 +171,7 @@ class _Run:
             self._discard()
             raise
         self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+        self.enclosure: Enclosure | None = None
 
     def _open(self, path: str | None) -> OutputFile | None:
         if path is None:
@@ -188,9 +194,13 @@ class _Run:
 
     def execute(self) -> int:
         try:
+            if wants_limit(self.args):
+                self.enclosure = enclose(self.args)
             return self._conclude(self._measure())
         finally:
             self._discard()
+            if self.enclosure is not None:
+                self._remove(self.enclosure)
 
     def _measure(self) -> int:
         """Executes the command; the monitor's exit status, negative if a signal killed it."""
@@ -206,6 +216,7 @@ class _Run:
             # Whoever started hiwater would have started the command: what it would have left in ru_maxrss counts.
             launcher_pid=os.getppid() or None,
             signal_mask=foreground.mask,
+            enclosure=self.enclosure.arguments if self.enclosure is not None else (),
         )
         foreground.start(arguments, self.fd)
         self._let_go()
@@ -214,6 +225,15 @@ class _Run:
             for module in ("analysis.summary", "recording.reader", "views.terminal"):
                 import_module(f"hiwater.{module}")
         return foreground.wait()
+
+    def _remove(self, enclosure: Enclosure) -> None:
+        enclosure.close()
+        if enclosure.left:
+            pids = ", ".join(map(str, enclosure.left))
+            _say(
+                f"hiwater: still running under the limit: pid {pids}; the cgroup {enclosure.path} stays for them, "
+                "and the next hiwater run --limit removes it once they have ended\n"
+            )
 
     def _conclude(self, status: int) -> int:
         """The recording comes to its name, the views are written; the exit status is what the monitor left."""

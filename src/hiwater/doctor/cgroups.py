@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 
+from hiwater.cgroups.place import directory_of
 from hiwater.doctor.host import Host
 from hiwater.doctor.model import Check, State
-from hiwater.procfs import Mount, parse_cgroup, parse_mountinfo
+from hiwater.procfs import parse_cgroup, parse_mountinfo
 
 _DELEGATE = "systemd-run --user --scope -p Delegate=yes hiwater run ..."
 
@@ -18,10 +18,10 @@ def check_cgroup(host: Host) -> Check:
     entries = parse_cgroup(host.read("/proc/self/cgroup") or b"")
     for entry in entries:
         if "memory" in entry.controllers:
-            return _v1(host, _directory(mounts, "cgroup", entry.path, "memory"))
+            return _v1(host, directory_of(mounts, "cgroup", entry.path, "memory"))
     for entry in entries:
         if entry.is_v2:
-            directory = _directory(mounts, "cgroup2", entry.path)
+            directory = directory_of(mounts, "cgroup2", entry.path)
             if directory and b"memory" in (host.read(f"{directory}/cgroup.controllers") or b"").split():
                 return _v2(host, directory)
     return Check("cgroup", State.MISSING, "no memory controller to be seen: the tree peak is sampled, not counted")
@@ -53,14 +53,3 @@ def _v2(host: Host, directory: str) -> Check:
     # A cgroup with processes of its own hands no controller down: the shell moves into a leaf first.
     remedy = "mkdir leaf && echo $$ > leaf/cgroup.procs && echo +memory > cgroup.subtree_control"
     return Check("cgroup", State.LIMITED, detail, f"cd {shlex.quote(directory)} && {remedy}")
-
-
-def _directory(mounts: tuple[Mount, ...], filesystem: str, path: bytes, option: str | None = None) -> str | None:
-    """Where a cgroup is to be found: the mount may show only a part of the hierarchy (a bind mount, a container)."""
-    for mount in reversed(mounts):
-        if mount.filesystem != filesystem or (option is not None and mount.option(option) is None):
-            continue
-        root = mount.root.rstrip(b"/")
-        inside = path[len(root) :] if path == root or path.startswith(root + b"/") else path
-        return os.fsdecode(mount.path + inside.rstrip(b"/"))
-    return None

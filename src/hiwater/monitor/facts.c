@@ -150,5 +150,9 @@ void facts_write(pid_t launcher)
 	stream_fact_number("period_ns", g.period_ns);
 	stream_fact_number("linger_ns", g.linger_ns);
 	stream_fact_number("timeout_ns", g.timeout_ns);
+	if (command_limits.data_bytes)
+		stream_fact_number("rlimit_data_bytes", (int64_t)command_limits.data_bytes);
+	if (command_limits.as_bytes)
+		stream_fact_number("rlimit_as_bytes", (int64_t)command_limits.as_bytes);
 	stream_facts_done();
 }

@@ -98,12 +98,19 @@ static enum hw_ended_by ended_by(const struct ending *e)
 		return HW_BY_TIMEOUT;
 	if (!WIFSIGNALED(e->status))
 		return HW_BY_EXIT;
-	kills = WTERMSIG(e->status) == SIGKILL ? oom_kills() : -1;
+	if (WTERMSIG(e->status) != SIGKILL)
+		return HW_BY_SIGNAL;
+	kills = limit_oom_kills(); /* of the command's own group: no other process can be meant */
+	if (kills >= 0)
+		return kills > 0 ? HW_BY_OOM : HW_BY_SIGNAL;
+	kills = oom_kills();
 	return kills > kills_before && kills_before >= 0 ? HW_BY_OOM : HW_BY_SIGNAL;
 }
 
 static int exit_status(const struct ending *e, enum hw_ended_by how)
 {
+	if (how == HW_BY_NOT_STARTED && e->exec_errno < 0)
+		return 125;
 	if (how == HW_BY_NOT_STARTED)
 		return e->exec_errno == ENOENT ? 127 : 126;
 	if (how == HW_BY_TIMEOUT)
@@ -123,6 +130,7 @@ static int finish(const struct ending *e)
 	if (end.left_alive > 0)
 		stream_warning("left-alive", "descendants of the command still ran when the recording ended; "
 					     "--linger waits for them longer");
+	limit_finish(now_ns());
 	end.t_ns = now_ns();
 	stream_event(HW_END, 0, &end, sizeof(end));
 	stream_flush();
@@ -182,6 +190,7 @@ static void start(const struct options *o)
 	files_budget();
 	facts_write(o->launcher);
 	write_command(o->argv);
+	limit_begin();
 	proc_announce(p, HW_SEEN_EVENT);
 	if (refused)
 		stream_warning(refused, why);

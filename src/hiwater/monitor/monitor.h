@@ -186,7 +186,7 @@ void trace_gone(pid_t tid, int status, const struct rusage *ru, int64_t now);
 const char *target_refuses_trace(const char *command, const char **text);
 struct launch {
 	pid_t pid;
-	int error;	/* errno of a failed execve */
+	int error;	/* errno of a failed execve; negative: of what comes before it */
 	int error_fd;	/* carries it; end of file: the command runs */
 	int release_fd; /* close it: go */
 };
@@ -197,11 +197,24 @@ enum exec_state target_execed(struct launch *l, int *error);
 void signals_block(sigset_t *initial_mask, sigset_t *handled);
 void signals_survive(void); /* after the fork: a signal of writing must not end us */
 
+/* ---- limit.c: the limit of the command, and its cgroup ---- */
+struct command_limits { /* what the child applies to itself */
+	int procs_fd;		    /* of its cgroup, or -1 */
+	uint64_t data_bytes, as_bytes; /* resource limits; 0: none */
+};
+extern struct command_limits command_limits;
+void limit_group(const char *path);
+void limit_begin(void);
+bool limit_look(int64_t now);
+void limit_write(void);
+void limit_finish(int64_t now);
+int64_t limit_oom_kills(void); /* in the group, since it began; -1 unknown */
+
 /* ---- watch.c: waits, until all is over ---- */
 struct ending {
 	int status; /* of the command, as wait(2) gives it */
 	int64_t at_ns;
-	int exec_errno; /* why it could not be started, else 0 */
+	int exec_errno; /* why it could not be started, else 0; negative: put under its limit */
 	bool timed_out;
 	int64_t user_ns, system_ns, largest_maxrss; /* over all that was waited for */
 };

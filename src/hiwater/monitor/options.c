@@ -26,7 +26,8 @@ static void usage(void)
 {
 	puts("usage: hiwater-monitor [--output FILE | --output-fd N] [--mode quiet|trace] [--period-ns N]\n"
 	     "                       [--timeout-ns N] [--kill-after-ns N] [--linger-ns N] [--launcher PID]\n"
-	     "                       [--sigmask HEX] [--] COMMAND [ARG...]\n"
+	     "                       [--sigmask HEX] [--cgroup DIR] [--rlimit-data BYTES] [--rlimit-as BYTES]\n"
+	     "                       [--] COMMAND [ARG...]\n"
 	     "Executes COMMAND, and records its memory and that of its descendants; `hiwater show FILE` reads it.");
 	exit(0);
 }
@@ -46,13 +47,16 @@ static void parse_mask(const char *hex, sigset_t *mask)
 
 struct options parse_options(int argc, char **argv)
 {
-	enum { FD = 256, MODE, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, VERSION, HELP };
+	enum { FD = 256, MODE, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, CGROUP, RLIMIT_OF_DATA, RLIMIT_OF_AS,
+	       VERSION, HELP };
 	static const struct option names[] = {
 		{"output", required_argument, 0, 'o'},	     {"output-fd", required_argument, 0, FD},
 		{"mode", required_argument, 0, MODE},	     {"period-ns", required_argument, 0, PERIOD},
 		{"timeout-ns", required_argument, 0, TIMEOUT}, {"kill-after-ns", required_argument, 0, KILL_AFTER},
 		{"linger-ns", required_argument, 0, LINGER},  {"launcher", required_argument, 0, LAUNCHER},
-		{"sigmask", required_argument, 0, SIGMASK},  {"version", no_argument, 0, VERSION},
+		{"sigmask", required_argument, 0, SIGMASK},  {"cgroup", required_argument, 0, CGROUP},
+		{"rlimit-data", required_argument, 0, RLIMIT_OF_DATA}, {"rlimit-as", required_argument, 0, RLIMIT_OF_AS},
+		{"version", no_argument, 0, VERSION},
 		{"help", no_argument, 0, HELP},		     {0}};
 	struct options o = {.output_fd = -1, .launcher = getppid()};
 	int64_t n;
@@ -91,6 +95,15 @@ struct options parse_options(int argc, char **argv)
 		case SIGMASK:
 			parse_mask(optarg, &o.mask);
 			o.mask_given = true;
+			break;
+		case CGROUP:
+			limit_group(optarg);
+			break;
+		case RLIMIT_OF_DATA:
+		case RLIMIT_OF_AS:
+			if (!parse_decimal(optarg, &n) || n == 0)
+				die("not a number of bytes", optarg);
+			*(c == RLIMIT_OF_DATA ? &command_limits.data_bytes : &command_limits.as_bytes) = (uint64_t)n;
 			break;
 		case VERSION:
 			puts("hiwater-monitor " HIWATER_VERSION);

@@ -59,7 +59,8 @@ enum hw_type {
 	HW_STATS,	/* struct hw_stats: replaces the one before */
 	HW_CUT,		/* struct hw_cut: from here on records are missing */
 	HW_END,		/* struct hw_end: the last record of a complete stream */
-	/* 15 and 16 are taken */
+	/* 15 is taken */
+	HW_CGROUP = 16, /* key NUL text NUL ...: what the files of the command's cgroup say; flags: enum hw_cgroup_when */
 	HW_TREE_SAMPLES = 17, /* struct hw_samples, then its columns: the whole tree */
 };
 
@@ -224,6 +225,14 @@ struct hw_stats {
 	int64_t coarse_bytes; /* largest change that was left out of the samples for want of room; 0: all are there */
 };
 
+/* Each replaces the one before of the same kind. Keys are names of files (memory.stat, memory.events ...), with ../ in
+ * front for each level above the command's group, and the values are what the kernel wrote there. */
+enum hw_cgroup_when {
+	HW_CGROUP_BEGIN = 0,   /* path, version, and the limits in force */
+	HW_CGROUP_MAXIMUM = 1, /* t_ns, usage and its parts, where the largest usage was seen */
+	HW_CGROUP_END = 2,     /* t_ns, largest_usage_seen, and the counters once the command had ended */
+};
+
 struct hw_cut {
 	int64_t t_ns;
 	int32_t error; /* errno of the write that failed */
@@ -237,7 +246,7 @@ struct hw_end {
 	int64_t command_ns; /* when the command itself had ended */
 	int32_t status;	    /* of the command, as wait(2) gives it */
 	int32_t ended_by;   /* enum hw_ended_by */
-	int32_t exec_errno; /* why the command could not be started, else 0 */
+	int32_t exec_errno; /* why the command could not be started, else 0; negative: put under its limit */
 	int32_t left_alive; /* descendants that still ran when the recording ended */
 	int64_t user_ns;    /* of all that the monitor waited for */
 	int64_t system_ns;

@@ -151,6 +151,7 @@ void sampler_tick(int64_t now)
 		pace(p, changed);
 	}
 	tree_look(now);
+	any |= limit_look(now);
 
 	idle_ticks = any ? 0 : idle_ticks + 1;
 	/* From look to look: waking up costs as much as reading. Under trace, events cost too: only the look counts. */
@@ -174,6 +175,7 @@ void sampler_flush(int64_t now)
 {
 	samples_make_room(now);
 	tree_write();
+	limit_write();
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();
 	g.stats.period_ns = g.period_ns;

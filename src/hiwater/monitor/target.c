@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -71,6 +72,32 @@ static void find_candidates(const char *command)
 	}
 }
 
+/* As the kernel takes it: the C library's struct rlimit is smaller on 32-bit machines. */
+struct rlimit64_raw {
+	uint64_t current, maximum;
+};
+
+static int put_under_limit(void)
+{
+	struct rlimit64_raw data = {command_limits.data_bytes, command_limits.data_bytes};
+	struct rlimit64_raw as = {command_limits.as_bytes, command_limits.as_bytes};
+
+	/* "0" is the writer itself, with all its threads: kernel/cgroup/cgroup.c cgroup_procs_write_start(). */
+	if (command_limits.procs_fd >= 0 && syscall(SYS_write, command_limits.procs_fd, "0", 1) != 1)
+		return errno;
+	if (data.current && syscall(SYS_prlimit64, 0, RLIMIT_DATA, &data, NULL) != 0)
+		return errno;
+	if (as.current && syscall(SYS_prlimit64, 0, RLIMIT_AS, &as, NULL) != 0)
+		return errno;
+	return 0;
+}
+
+static void refuse(int error_fd, int error)
+{
+	syscall(SYS_write, error_fd, &error, sizeof(error));
+	syscall(SYS_exit_group, 127);
+}
+
 /* Runs in the child, in which every page that is touched is a page that the command seems to need (exec_mmap() folds
  * it into ru_maxrss): so there is nothing here but system calls, which all lie in one corner of the C library. */
 static void become(char **argv, const sigset_t *mask, int release_fd, int error_fd)
@@ -84,6 +111,9 @@ static void become(char **argv, const sigset_t *mask, int release_fd, int error_
 	if (sigchld_was_ignored)
 		signal(SIGCHLD, SIG_IGN);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, (size_t)8);
+	error = put_under_limit();
+	if (error)
+		refuse(error_fd, -error);
 	for (int i = 0; candidate[i]; i++) {
 		syscall(SYS_execve, candidate[i], argv, environ);
 		error = errno;
@@ -94,9 +124,7 @@ static void become(char **argv, const sigset_t *mask, int release_fd, int error_
 		else if (error != ENOENT && error != ENOTDIR && error != ENODEV && error != ETIMEDOUT && error != ESTALE)
 			break;
 	}
-	error = denied ? denied : error;
-	syscall(SYS_write, error_fd, &error, sizeof(error));
-	syscall(SYS_exit_group, 127);
+	refuse(error_fd, denied ? denied : error);
 }
 
 /* fork, not vfork: the child's mark then begins with our few pages, not with our all-time peak (kernel/fork.c

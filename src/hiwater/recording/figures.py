@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from hiwater.analysis.inherited import Inherited
+    from hiwater.analysis.limit import Limit, LimitVerdict
     from hiwater.analysis.reading import Reading
     from hiwater.analysis.summary import PeakProcess, ProcessSummary, Sampling, Summary
     from hiwater.recording.model import Recording, Warning_
@@ -102,6 +103,23 @@ class Figures:
     def tree_peak_processes(self) -> int | None:
         """How many processes lived at that instant."""
         return self.summary.tree.processes
+
+    @property
+    def cgroup_peak_bytes(self) -> int | None:
+        """The largest memory of the cgroup that was made for the command; ``None`` without one, and where a limit was
+        met: the peak is then the limit, not the need (``cgroup`` has it all the same)."""
+        group = cast("Recording", self).cgroup
+        return None if group is None or group.is_at_limit else group.peak_bytes
+
+    @property
+    def limit(self) -> Limit | None:
+        """The limit that the command ran under."""
+        return self.summary.limit
+
+    @property
+    def limit_verdict(self) -> LimitVerdict | None:
+        """What became of it under that limit."""
+        return self.summary.limit_verdict
 
     @property
     def inherited(self) -> Inherited:

@@ -14,6 +14,7 @@ from hiwater.recording.figures import Figures
 from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, Seen
 
 if TYPE_CHECKING:
+    from hiwater.recording.cgroup import Cgroup
     from hiwater.recording.timeline import Timeline, TreeTimeline
 
 
@@ -312,6 +313,8 @@ class Recording(Figures):
     tree_timeline: TreeTimeline = field(repr=False, compare=False)
     data: bytes = field(repr=False, compare=False)
     """The stream itself."""
+    cgroup: Cgroup | None = None
+    """The cgroup that was made for the command, if one was."""
     stdout: bytes | str | None = field(default=None, repr=False, compare=False)
     """What the command wrote, if that was captured; not part of the file."""
     stderr: bytes | str | None = field(default=None, repr=False, compare=False)

@@ -32,7 +32,11 @@ from hiwater.recording.model import (
     Warning_,
 )
 from hiwater.recording.timeline import Chunk, Column, Timeline, TreeTimeline
-from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, RecordType, Seen
+from hiwater.recording.wire import CgroupWhen, EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags, RecordType, Seen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hiwater.recording.cgroup import Cgroup
 
 
 class _Broken(Exception):
@@ -131,6 +135,7 @@ class Reader:
         self.stats: Stats | None = None
         self.cut: Cut | None = None
         self.end: End | None = None
+        self.cgroup: dict[int, dict[str, str]] = {}
 
     def read(self) -> Recording:
         """The recording, of which there is no more than this."""
@@ -166,6 +171,7 @@ class Reader:
             timeline=Timeline(self.data, tuple(self.chunks), self.header.page_size, order),
             tree_timeline=TreeTimeline(self.data, tuple(self.tree_chunks), self.header.page_size, order),
             data=self.data,
+            cgroup=self._cgroup_read(),
         )
 
     def next(self, data: bytes) -> Reader:
@@ -178,6 +184,7 @@ class Reader:
         }
         reader.before = {n: self.before.get(n) for n in reader.images}
         reader.tree_peak, reader.tree_upper, reader.stats = self.tree_peak, self.tree_upper, self.stats
+        reader.cgroup = dict(self.cgroup)
         reader.cut, reader.end = self.cut, self.end
         return reader
 
@@ -200,6 +207,7 @@ class Reader:
             RecordType.STATS: self._stats,
             RecordType.CUT: self._cut,
             RecordType.END: self._end,
+            RecordType.CGROUP: self._cgroup,
         }
         head = struct.Struct(self.order + wire.RECORD)
         stop = len(self.data)
@@ -350,6 +358,17 @@ class Reader:
     def _cut(self, _flags: int, at: int, end: int) -> None:
         t_ns, error, _ = self._unpack(wire.CUT, at, end)
         self.cut = Cut(f"it could not be written any further ({os.strerror(error)})", t_ns, error)
+
+    def _cgroup(self, flags: int, at: int, end: int) -> None:
+        strings = _strings(self.data[at:end])
+        self.cgroup[flags] = {k: v for k, v in zip(strings[::2], strings[1::2], strict=False) if k}
+
+    def _cgroup_read(self) -> Cgroup | None:
+        if not self.cgroup:
+            return None
+        from hiwater.recording.cgroup import parse_cgroup_record
+
+        return parse_cgroup_record(*[self.cgroup.get(when, {}) for when in CgroupWhen])
 
     def _end(self, _flags: int, at: int, end: int) -> None:
         t_ns, command_ns, status, by, errno, left, *rest = self._unpack(wire.END, at, end)

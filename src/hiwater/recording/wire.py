@@ -50,7 +50,16 @@ class RecordType(IntEnum):
     STATS = 12
     CUT = 13
     END = 14
+    CGROUP = 16
     TREE_SAMPLES = 17
+
+
+class CgroupWhen(IntEnum):
+    """``enum hw_cgroup_when``."""
+
+    BEGIN = 0
+    MAXIMUM = 1
+    END = 2
 
 
 class Seen(IntEnum):

@@ -13,6 +13,7 @@ from hiwater._version import __version__
 from hiwater.analysis.budget import Judgement, overall, reason
 from hiwater.analysis.summary import ImageSummary, Summary
 from hiwater.recording.model import Recording, Rss
+from hiwater.views import limit_view
 from hiwater.views.names import valid
 
 SCHEMA = "hiwater.run/1"
@@ -40,8 +41,7 @@ def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict
         "complete": recording.complete,
         "mode": recording.facts.mode,
         **_figures(s),
-        # Read from a cgroup of the command's own; this version makes none.
-        "cgroup_peak_bytes": None,
+        **limit_view.document(recording),
         "inherited": {
             "launcher_pid": s.inherited.launcher_pid,
             "launcher_name": _name(s.inherited.launcher_name),

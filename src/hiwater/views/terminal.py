@@ -8,6 +8,7 @@ from hiwater.analysis.reading import Reading
 from hiwater.analysis.summary import Summary
 from hiwater.recording.model import Recording, Rss
 from hiwater.units import format_seconds, format_size, mib
+from hiwater.views import limit_view
 from hiwater.views.names import command_line, shorten, visible
 from hiwater.views.style import DASH, Style
 
@@ -29,6 +30,7 @@ def render(recording: Recording, *, width: int = 100, color: bool = False) -> st
         lines += _phases(summary)
     elif summary.ended_by != "not_started":
         lines.append("  peak RSS  unknown: nothing could be read")
+    lines += limit_view.lines(recording, style, width)
     lines += [style.alarm(f"  warning: {visible(w.message)}") for w in summary.warnings]
     return "".join(line + "\n" for line in lines)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.streams import MIB, Stream, simple, split
 
 from hiwater.recording.reader import parse
-from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags
+from hiwater.recording.wire import CgroupWhen, EndedByCode, ImageEndedBy, ImageFlags
 from hiwater.views import terminal
 from hiwater.views.style import Color, columns, encodable, use_color
 
@@ -68,7 +68,18 @@ def ended(status: int, by: EndedByCode) -> Stream:
     return stream.stats().end(2 * MIB, status, by, wall_ns=300 * 10**9)
 
 
+def limited() -> Stream:
+    """A program that was killed at its limit, in a group whose parts were seen."""
+    stream = Stream().facts().command(b"prog").process().image().image_end(hwm=60 * MIB, max_rss=60 * MIB)
+    begin = {"version": "2", "path": "/sys/fs/cgroup/hiwater-1", "memory.max": str(64 * MIB), "memory.swap.max": "0"}
+    stat = f"anon {58 * MIB}\nfile {4 * MIB}\nkernel {2 * MIB}\nshmem {MIB}\n"
+    events = {"memory.events": "oom_kill 1", "memory.events.local": "max 9\noom 1", "memory.peak": str(64 * MIB)}
+    stream.cgroup(CgroupWhen.BEGIN, begin).cgroup(CgroupWhen.MAXIMUM, {"usage": str(64 * MIB), "memory.stat": stat})
+    return stream.process_end(maxrss=60 * MIB).cgroup(CgroupWhen.END, events).stats().end(60 * MIB, 9, EndedByCode.OOM)
+
+
 CASES = {
+    "limited": (limited(), 100, False),
     "simple": (simple(), 100, False),
     "simple-color": (simple(), 100, True),
     "build": (build(), 100, False),
