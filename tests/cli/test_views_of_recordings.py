@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+import zlib
 from importlib import import_module
 from pathlib import Path
 
@@ -125,14 +127,104 @@ def test_plot_by_kind(hiwater: Hiwater) -> None:
     assert titles == ["swapped out (not resident)", "files", "anonymous"]
 
 
-@pytest.mark.parametrize("name", ["peak.png", "peak"])
-def test_plot_writes_svg_only(hiwater: Hiwater, tmp_path: Path, name: str) -> None:
-    """Another ending is refused, with what makes other formats."""
-    done = hiwater("plot", "a.hiw", "-o", name)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-o", "peak.jpg"), "should end in .svg or .png"),
+        (("-o", "peak"), "--format says it"),
+        (("-o", "peak.svg", "--width", "500"), "--width is for PNG"),
+        (("-o", "-", "--scale", "2"), "--scale is for PNG"),
+        (("-o", "peak.svg", "--font", "X"), "--font is for PNG"),
+        (("-o", "peak.png", "--width", "20"), "20 pixels wide: from 100 to 20000"),
+        (("-o", "peak.png", "--scale", "nan"), "from 100 to 20000"),
+        (("-o", "peak.png", "--scale", "1e9"), "from 100 to 20000"),
+        (("-o", "peak.png", "--font", "No Such Family"), "there is no font 'No Such Family'"),
+    ],
+    ids=lambda value: "-".join(value).strip("-") if isinstance(value, tuple) else "",
+)
+def test_plot_refuses_what_it_cannot_draw(hiwater: Hiwater, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    """Status 2, the reason, and no file."""
+    done = hiwater("plot", "a.hiw", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hiw", "b.hiw"]
+
+
+def pixels(png: bytes) -> tuple[int, list[list[tuple[int, ...]]]]:
+    """Width and rows of pixels of a PNG of 8 bits a channel."""
+    at, data, head = 8, b"", b""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    while at < len(png):
+        size, kind = struct.unpack_from(">I4s", png, at)
+        part = png[at + 8 : at + 8 + size]
+        head, data = (part, data) if kind == b"IHDR" else (head, data + part if kind == b"IDAT" else data)
+        at += size + 12
+    wide, high, depth, color, *_ = struct.unpack(">IIBBBBB", head)
+    count = {2: 3, 6: 4}[color]
+    assert depth == 8
+    raw, above, rows = zlib.decompress(data), bytearray(wide * count), []
+    for row in range(high):
+        begin = row * (wide * count + 1)
+        line = bytearray(raw[begin + 1 : begin + 1 + wide * count])
+        for place in range(wide * count):
+            left = line[place - count] if place >= count else 0
+            corner = above[place - count] if place >= count else 0
+            up, guess = above[place], left + above[place] - corner
+            paeth = min((left, up, corner), key=lambda value: abs(guess - value))
+            line[place] = line[place] + (0, left, up, (left + up) // 2, paeth)[raw[begin]] & 255
+        rows.append([tuple(line[x * count : x * count + 3]) for x in range(wide)])
+        above = line
+    return wide, rows
+
+
+@pytest.mark.parametrize(("words", "wide"), [((), 1720), (("--width", "430"), 430), (("--scale", "0.5"), 430)])
+def test_plot_png(hiwater: Hiwater, tmp_path: Path, words: tuple[str, ...], wide: int) -> None:
+    """The same picture in pixels: areas in their colours, the peak's point, and text."""
+    done = hiwater("plot", "a.hiw", "-o", "peak.png", *words)
+    if "no font was found" in done.stderr:
+        pytest.skip("no font is installed")
+    assert (done.returncode, done.stderr) == (0, "")
+    found, rows = pixels((tmp_path / "peak.png").read_bytes()) if words else (1720, [])
+    assert found == wide
+    if not words:
+        assert struct.unpack_from(">I", (tmp_path / "peak.png").read_bytes(), 16) == (1720,)
+        return
+    shown = {pixel for row in rows for pixel in row}
+    assert {(0x3F, 0x78, 0xC4), (0xC4, 0x8E, 0x4F), (0xFF, 0xFF, 0xFF), (0xB3, 0x26, 0x1E)} <= shown
+    title = [pixel for row in rows[6:14] for pixel in row[46:110]]
+    assert min(sum(pixel) for pixel in title) < 300  # ink
+
+
+def test_plot_png_to_stdout(tmp_path: Path) -> None:
+    """--format says what - is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hiwater", "plot", "a.hiw", "--format", "png", "--width", "200", "-o", "-"],
+        cwd=tmp_path, capture_output=True,
+    )  # fmt: skip
+    if b"no font was found" in done.stderr:
+        pytest.skip("no font is installed")
+    assert done.stdout.startswith(b"\x89PNG")
+
+
+def test_plot_png_names_the_extra_that_it_takes(tmp_path: Path) -> None:
+    """Without resvg: status 2, and how to get it; nothing is written."""
+    code = (
+        "import sys; sys.modules['resvg_py'] = None\n"
+        "from hiwater.cli import main\n"
+        "sys.exit(main(['plot', 'a.hiw', '-o', 'peak.png']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "only SVG" in done.stderr
-    assert "rsvg-convert" in done.stderr
-    assert not (tmp_path / name).exists()
+    assert "pip install 'hiwater[png]'" in done.stderr
+    assert not (tmp_path / "peak.png").exists()
+
+
+def test_plot_png_says_that_there_is_no_font() -> None:
+    """A machine without fonts: resvg would leave the text out without a word."""
+    from hiwater.views import plot_png
+
+    with pytest.raises(plot_png.NoFontError, match="fonts-dejavu-core"):
+        plot_png.render("<svg/>", families=("No Such Family",))
 
 
 def test_export_csv(hiwater: Hiwater) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from html import escape
+from math import ceil
 
 from hiwater.analysis.stack import Stack, peak_ns, stack
 from hiwater.analysis.timeline import course
@@ -20,7 +21,8 @@ COLORS = ("#3f78c4", "#c48e4f", "#7033cc", "#d04369", "#ccc233", "#2b2b82", "#5d
 KIND_COLORS = {"anon": "#3f78c4", "file": "#8cd9a1", "shmem": "#ccc233", "unknown": "#a3adb8", "swap": "#d04369"}
 OTHERS = "#a3adb8"
 _INK, _SOFT, _GRID, _MARK = "#1b2430", "#5b6775", "#e3e7ec", "#b3261e"
-_LEGEND_ROW, _LEGEND_COLUMNS = 19, 3
+_LEGEND_ROW, _LETTER = 19, 7.3
+"""Height of a line; width of a letter in the widest of the usual fonts."""
 _NOTE = "Stack: the sum of what each process had resident. Tree peak: shared pages counted once, with its bounds."
 
 
@@ -47,8 +49,10 @@ def render(recording: Recording, by: By) -> str:
     most = max([*sums, tree.bytes or 0], default=0)
     if tree.high is not None and tree.high < most * 1.3:
         most = max(most, tree.high)
-    step = nice_step(max(most, MIB // 16) * 1.04)
-    top, end = step * 5, rows.end_ns
+    room = max(most, MIB // 16) * 1.04
+    step = nice_step(room)
+    lines = ceil(room / step)
+    top, end = step * lines, rows.end_ns
 
     def x(t_ns: int) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * max(0, t_ns) / end, 1)
@@ -56,8 +60,9 @@ def render(recording: Recording, by: By) -> str:
     def y(size: float) -> float:
         return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - size / top), 1)
 
-    height = HEIGHT + 32 + _LEGEND_ROW * -(-len(layers) // _LEGEND_COLUMNS)
-    command = xml_text(shorten(command_line(recording.arguments) or "(unknown command)", 90))
+    legend = _legend(layers)
+    height = HEIGHT + 32 + _LEGEND_ROW * len(legend)
+    command = xml_text(shorten(command_line(recording.arguments) or "(unknown command)", 74))
     told = f"tree peak {format_size(tree.bytes)}" if tree.bytes is not None else "tree peak unknown"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
@@ -66,7 +71,7 @@ def render(recording: Recording, by: By) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{LEFT}" y="26" font-size="15" font-weight="600">{escape(command)}</text>',
     ]
-    for line in range(6):
+    for line in range(lines + 1):
         at_y = y(step * line)
         label = f"{step * line / MIB:g} MiB" if line else "0"
         parts.append(f'<path d="M{LEFT} {at_y}H{WIDTH - RIGHT}" stroke="{_GRID}"/>')
@@ -79,7 +84,7 @@ def render(recording: Recording, by: By) -> str:
         low = y(tree.low if tree.low is not None else tree.bytes)
         high = TOP if tree.high is None else y(tree.high)
         parts += _peak(x(at), y(tree.bytes), low, high, words)
-    return "\n".join([*parts, *_legend(layers), "</svg>"]) + "\n"
+    return "\n".join([*parts, *(part for row in legend for part in row), "</svg>"]) + "\n"
 
 
 def nice_step(largest: float) -> float:
@@ -98,7 +103,7 @@ def _by_process(recording: Recording, shown: Stack) -> list[Layer]:
     layers: list[Layer] = []
     for number, sizes in shown.by_process.items():
         process = processes[number]
-        layers.append((f"{names[number].label(26)} ({process.pid})", COLORS[len(layers)], sizes))
+        layers.append((f"{names[number].label(24)} ({process.pid})", COLORS[len(layers)], sizes))
     if any(shown.others):
         layers.append((f"{len(processes) - len(layers)} others", OTHERS, shown.others))
     return layers
@@ -158,13 +163,17 @@ def _peak(x: float, y: float, low: float, high: float, words: str) -> list[str]:
     ]
 
 
-def _legend(layers: list[Layer]) -> list[str]:
-    parts = []
-    wide = (WIDTH - LEFT - RIGHT) / _LEGEND_COLUMNS
-    for number, (name, color, sizes) in enumerate(layers):
-        x = round(LEFT + wide * (number % _LEGEND_COLUMNS))
-        y = HEIGHT + 8 + _LEGEND_ROW * (number // _LEGEND_COLUMNS)
-        text = f"{xml_text(name)}, {format_size(max(sizes, default=0))}"
-        parts.append(f'<rect x="{x}" y="{y}" width="11" height="11" rx="3" fill="{color}"/>')
-        parts.append(f'<text x="{x + 17}" y="{y + 10}">{escape(text)}</text>')
-    return parts
+def _legend(layers: list[Layer]) -> list[list[str]]:
+    """In rows of as many columns as the longest name leaves room for."""
+    texts = [f"{xml_text(name)}, {format_size(max(sizes, default=0))}" for name, _, sizes in layers]
+    room = WIDTH - LEFT - RIGHT
+    columns = max(1, min(3, int(room // (25 + _LETTER * max(map(len, texts), default=1)))))
+    rows: list[list[str]] = []
+    for number, (text, (_, color, _)) in enumerate(zip(texts, layers, strict=True)):
+        if number % columns == 0:
+            rows.append([])
+        x = round(LEFT + room / columns * (number % columns))
+        y = HEIGHT + 8 + _LEGEND_ROW * (len(rows) - 1)
+        rows[-1].append(f'<rect x="{x}" y="{y}" width="11" height="11" rx="3" fill="{color}"/>')
+        rows[-1].append(f'<text x="{x + 17}" y="{y + 10}">{escape(text)}</text>')
+    return rows
