@@ -158,6 +158,24 @@ class Stream:
         head = self._pack(wire.SAMPLES, base_ns, len(rows), width)
         return self.record(kind, head + b"".join(pack_column(column, self.order) for column in [steps, *columns]))
 
+    def ledger(
+        self,
+        *rows: tuple[int, int, int, bytes],
+        image: int = 0,
+        before: int = MIB,
+        after: int = MIB,
+        flags: int = 0,
+        count: int | None = None,
+    ) -> Stream:
+        """Rows of (kind, flags, RSS, name); all other sizes are the RSS plus 1, 2, ... bytes."""
+        fixed = (50 * MS, image, 77, before, after, 1, 2, -1, 99, len(rows) if count is None else count)
+        payload = self._pack(wire.LEDGER, *fixed)
+        for kind, row_flags, rss, name in rows:
+            sizes = (rss + 1, rss, *range(rss + 2, rss + 11))
+            payload += self._pack(wire.LEDGER_ROW, kind, row_flags, 3, 1 << 46, *sizes, len(name), 0)
+            payload += name + bytes(-len(name) % 8)
+        return self.record(RecordType.LEDGER, payload, flags)
+
     def tree_peak(self, estimate: int, lower: int, processes: int, *, snapshot: bool = True) -> Stream:
         values = (50 * MS, estimate, estimate, estimate, 0, 0, 0, lower, processes, 0)
         return self.record(RecordType.TREE_PEAK, self._pack(wire.TREE_PEAK, *values), int(snapshot))

@@ -22,7 +22,7 @@ def room() -> Iterator[Path]:
     """A directory that every user can read; pytest's own are for their owner only."""
     path = Path(tempfile.mkdtemp(prefix="hiwater-monitor-"))
     path.chmod(0o755)
-    for name in ("act", "identity"):
+    for name in ("act", "identity", "kinds"):
         compile_c([PROGRAMS / f"{name}.c"], path / name, "-pthread", "-Werror")
     yield path
     shutil.rmtree(path, ignore_errors=True)

@@ -69,6 +69,13 @@ void samples_make_room(int64_t now);
 void samples_out(void);
 
 /* ---- procs.c: the processes of the tree ---- */
+struct ledger_state { /* see ledger.c */
+	int64_t rss, t_ns;	   /* at the last reading; 0: none */
+	int64_t cost_ns, cost_rss; /* of it; cost 0: not known */
+	int64_t spent_ns;	   /* on all of this image */
+	int64_t retry_ns;	   /* not before */
+	int64_t level, level_ns;   /* the RSS that it has held, by and large, since then */
+};
 struct image {
 	uint32_t id;
 	uint16_t flags; /* enum hw_image_flags */
@@ -86,6 +93,7 @@ struct image {
 	int64_t pss_shmem;	  /* -1 unknown */
 	struct rollup shot;	  /* of the snapshot under way */
 	bool shot_known;
+	struct ledger_state ledger;
 };
 struct proc {
 	int32_t pid, ppid;
@@ -160,6 +168,11 @@ void tree_proc_left(struct proc *p);
 void sharing_follow(struct proc *p, int64_t grown);
 bool sharing_count(int64_t now, const struct hw_tree_peak *t, double uncertain, const struct hw_tree_peak *best,
 		   bool best_counted, int64_t *certain);
+
+/* ---- ledger.c: what a process's memory consists of, at its maximum ---- */
+void ledger_look(struct proc *p, int64_t now);
+void ledger_exit(struct proc *p, int64_t now, int64_t threads);
+void ledger_write(void);
 
 /* ---- epochs.c: what it was at most ---- */
 int64_t counter_error_bytes(int64_t threads);

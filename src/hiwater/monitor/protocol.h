@@ -59,7 +59,7 @@ enum hw_type {
 	HW_STATS,	/* struct hw_stats: replaces the one before */
 	HW_CUT,		/* struct hw_cut: from here on records are missing */
 	HW_END,		/* struct hw_end: the last record of a complete stream */
-	/* 15 is taken */
+	HW_LEDGER,	/* struct hw_ledger, then its rows: one process's smaps; the last one of an image counts */
 	HW_CGROUP = 16, /* key NUL text NUL ...: what the files of the command's cgroup say; flags: enum hw_cgroup_when */
 	HW_TREE_SAMPLES = 17, /* struct hw_samples, then its columns: the whole tree */
 };
@@ -178,6 +178,62 @@ struct hw_snapshot {
 	uint32_t cost_us;
 	int64_t rss_bytes, pss_bytes, pss_anon_bytes, pss_file_bytes, pss_shmem_bytes;
 	int64_t private_bytes, swap_bytes, swap_pss_bytes, lazyfree_bytes, anon_huge_bytes;
+};
+
+enum hw_ledger_flags {
+	HW_LEDGER_HELD = 1,   /* the process was stopped while it was read: nothing moved */
+	HW_LEDGER_MERGED = 2, /* there was more than fits: the smallest are merged, those of a name into a row without one */
+};
+
+/* What one process's memory consisted of at (nearly) a maximum, from its smaps. */
+struct hw_ledger { /* hw_record.flags: enum hw_ledger_flags */
+	int64_t t_ns;
+	uint32_t image;
+	uint32_t cost_us; /* CPU time that reading took */
+	int64_t rss_before_bytes, rss_after_bytes; /* statm just before and just after smaps: what moved meanwhile */
+	int64_t swap_bytes, pte_bytes, hugetlb_bytes; /* of status, just before: VmSwap, VmPTE, HugetlbPages */
+	uint32_t mappings; /* that were read */
+	uint32_t rows;	   /* that follow, largest RSS first, at most HW_LEDGER_ROWS_MAX: struct hw_ledger_row, then
+			      its name; each padded to 8 bytes */
+};
+#define HW_LEDGER_ROWS_MAX 400
+#define HW_LEDGER_ANON_MAX 64 /* unnamed anonymous mappings with a row of their own */
+
+enum hw_map_kind {
+	HW_MAP_HEAP = 1,     /* [heap]: brk */
+	HW_MAP_STACK,	     /* [stack] of the main thread */
+	HW_MAP_THREAD_STACK, /* stacks of other threads, all in one row: a stack pointer lies in it, or it has a guard and the
+				size of such ones; the kernel keeps no record of them */
+	HW_MAP_ANON,	     /* anonymous, without a name */
+	HW_MAP_ANON_NAMED,   /* anonymous, named by prctl(PR_SET_VMA_ANON_NAME); by that name */
+	HW_MAP_FILE,	     /* a file, by path; its anon part was written to and is no longer the file's */
+	HW_MAP_SHMEM,	     /* tmpfs file, memfd, SysV segment, anonymous shared (/dev/zero); by name */
+	HW_MAP_SPECIAL,	     /* [vdso] and the like; by name */
+	HW_MAP_UNMAPPED_SHMEM, /* open tmpfs file or memfd: size is what it holds beyond what mappings show; rss 0 */
+	HW_MAP_ARENA,	     /* heaps of glibc malloc's arenas of threads, all in one row: recognised by their shape */
+	HW_MAP_KINDS,
+};
+enum hw_map_flags { /* of the first mapping in the row */
+	HW_MAP_READ = 1,
+	HW_MAP_WRITE = 2,
+	HW_MAP_EXEC = 4,
+	HW_MAP_SHARED = 8,   /* 's': what is written is seen by others */
+	HW_MAP_DELETED = 16, /* the file has no name any more: " (deleted)" is cut off */
+	HW_MAP_ON_TMPFS = 32, /* its file takes memory, not disk */
+};
+
+/* Mappings of the same kind and name (fields as smaps(5) has them, -1: this kernel shows none). */
+struct hw_ledger_row {
+	uint16_t kind;	/* enum hw_map_kind */
+	uint16_t flags; /* enum hw_map_flags */
+	uint32_t count; /* mappings */
+	uint64_t start; /* address of the first */
+	int64_t size_bytes, rss_bytes, pss_bytes;
+	int64_t private_bytes; /* Private_Clean + Private_Dirty: mapped once, here */
+	int64_t shared_bytes;  /* Shared_Clean + Shared_Dirty */
+	int64_t anon_bytes, lazyfree_bytes, anon_huge_bytes, swap_bytes, swap_pss_bytes, locked_bytes;
+	uint32_t name_len;
+	uint32_t reserved;
 };
 
 enum hw_tree_flags {

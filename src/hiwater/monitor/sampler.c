@@ -68,6 +68,7 @@ static bool look(struct proc *p, int64_t now)
 	}
 	if (known)
 		sharing_follow(p, im->last.rss_bytes - rss_before);
+	ledger_look(p, now);
 	return changed;
 }
 
@@ -176,6 +177,7 @@ void sampler_flush(int64_t now)
 	samples_make_room(now);
 	tree_write();
 	limit_write();
+	ledger_write();
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();
 	g.stats.period_ns = g.period_ns;

@@ -10,7 +10,7 @@
 
 #include "monitor.h"
 
-#define BUFFER (32 * 1024)
+#define BUFFER (128 * 1024) /* the largest record is a ledger: 61 KiB */
 #define RESERVE 4096
 #define TAIL 256 /* HW_CUT and HW_END */
 

@@ -190,8 +190,10 @@ static void on_exit_stop(pid_t tid, int64_t now)
 			return; /* it never got as far as execve */
 		read_marks(p, tid, now);
 	}
-	if (p)
-		p->exit_read = true; /* so far: a later thread's exit reads again */
+	if (!p)
+		return;
+	p->exit_read = true; /* so far: a later thread's exit reads again */
+	ledger_exit(p, now, p->image.threads);
 }
 
 static bool is_stop_signal(int sig)

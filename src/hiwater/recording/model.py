@@ -15,6 +15,7 @@ from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, Proces
 
 if TYPE_CHECKING:
     from hiwater.recording.cgroup import Cgroup
+    from hiwater.recording.ledger import LedgerSnapshot, PackedLedger
     from hiwater.recording.timeline import Timeline, TreeTimeline
 
 
@@ -226,6 +227,10 @@ class Facts:
     container: str | None
     monitor_pid: int | None
     cwd: str | None
+    ledger_refused: str | None
+    """The first process whose mappings could not be read, and the system's reason."""
+    ledger_too_costly: str | None
+    """The first process that was too large to read its mappings."""
     raw: dict[str, str] = field(repr=False, compare=False)
     """Every key as it stands in the recording, those of newer writers too."""
 
@@ -301,6 +306,8 @@ class Recording(Figures):
     observed_processes: tuple[Process, ...]
     """In the order in which they were found; the first is the command itself."""
     snapshots: tuple[Snapshot, ...] = field(repr=False)
+    packed_ledgers: tuple[PackedLedger, ...] = field(repr=False, compare=False)
+    """As they stand in the stream; see ``ledgers``."""
     last_tree_peak: TreePeak | None
     tree_upper: tuple[TreeUpper, ...] = field(repr=False)
     told_warnings: tuple[Warning_, ...]
@@ -328,3 +335,10 @@ class Recording(Figures):
     def images(self) -> tuple[Image, ...]:
         """All program images of all processes."""
         return tuple(image for process in self.observed_processes for image in process.images)
+
+    @cached_property
+    def ledgers(self) -> tuple[LedgerSnapshot, ...]:
+        """What the memory of the larger images consisted of at (nearly) their maxima: one an image, by its number.
+        Why one is missing, ``facts.ledger_refused`` and ``facts.ledger_too_costly`` say."""
+        found = (packed.unpack() for packed in self.packed_ledgers)
+        return tuple(ledger for ledger in found if ledger is not None)

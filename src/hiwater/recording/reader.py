@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from hiwater.errors import NewerRecordingError, NotARecordingError, RecordingError
 from hiwater.recording import wire
+from hiwater.recording.ledger import PackedLedger
 from hiwater.recording.model import (
     Cut,
     End,
@@ -129,6 +130,7 @@ class Reader:
         self.chunks: list[Chunk] = []
         self.tree_chunks: list[Chunk] = []
         self.snapshots: list[Snapshot] = []
+        self.ledgers: dict[int, tuple[int, int, int]] = {}
         self.tree_peak: TreePeak | None = None
         self.tree_upper: tuple[TreeUpper, ...] = ()
         self.warnings: list[Warning_] = []
@@ -162,6 +164,10 @@ class Reader:
                 for number, process in self.processes.items()
             ),
             snapshots=tuple(self.snapshots),
+            packed_ledgers=tuple(
+                PackedLedger(flags, self.order, self.data[at:end])
+                for _, (flags, at, end) in sorted(self.ledgers.items())
+            ),
             last_tree_peak=self.tree_peak,
             tree_upper=self.tree_upper,
             told_warnings=tuple(self.warnings),
@@ -201,6 +207,7 @@ class Reader:
             RecordType.SAMPLES: self._samples,
             RecordType.TREE_SAMPLES: self._tree_samples,
             RecordType.SNAPSHOT: self._snapshot,
+            RecordType.LEDGER: self._ledger,
             RecordType.TREE_PEAK: self._tree_peak,
             RecordType.TREE_UPPER: self._tree_upper,
             RecordType.WARNING: self._warning,
@@ -336,6 +343,12 @@ class Reader:
         t_ns, image, cost, *sizes = self._unpack(wire.SNAPSHOT, at, end)
         self.snapshots.append(Snapshot(t_ns, image, cost, *[_known(size) for size in sizes]))
 
+    def _ledger(self, flags: int, at: int, end: int) -> None:
+        _, image, *_, rows = self._unpack(wire.LEDGER, at, end)
+        if rows * struct.calcsize(self.order + wire.LEDGER_ROW) > end - at:
+            raise _Broken
+        self.ledgers[image] = flags, at, end  # the last one of an image counts
+
     def _tree_peak(self, flags: int, at: int, end: int) -> None:
         t_ns, estimate, *sizes, processes, _ = self._unpack(wire.TREE_PEAK, at, end)
         if estimate < 0:
@@ -413,5 +426,7 @@ def _facts(raw: dict[str, str]) -> Facts:
         container=raw.get("container"),
         monitor_pid=number("monitor_pid"),
         cwd=raw.get("cwd"),
+        ledger_refused=raw.get("ledger_refused"),
+        ledger_too_costly=raw.get("ledger_too_costly"),
         raw=raw,
     )

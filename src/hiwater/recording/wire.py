@@ -26,6 +26,8 @@ COLUMN = "II"
 ROWS_MAX = 4096
 """Most rows of one record of samples."""
 SNAPSHOT = "qII10q"
+LEDGER = "qII5qII"
+LEDGER_ROW = "HHIQ11qII"
 TREE_PEAK = "8qII"
 TREE_UPPER = "IIq"
 STATS = "17q"
@@ -50,6 +52,7 @@ class RecordType(IntEnum):
     STATS = 12
     CUT = 13
     END = 14
+    LEDGER = 15
     CGROUP = 16
     TREE_SAMPLES = 17
 
@@ -110,6 +113,54 @@ class ProcessEndFlags(IntFlag):
     """Told by ptrace: status and rusage are its own, its parent had yet to wait."""
     MAY_BE_UNCOUNTED = 4
     """Its parent ignores SIGCHLD: its peak is in no ancestor's rusage."""
+
+
+class LedgerFlags(IntFlag):
+    """How a ledger was read."""
+
+    HELD = 1
+    """The process was stopped meanwhile: nothing moved."""
+    MERGED = 2
+    """There was more than fits: the smallest are merged by kind."""
+
+
+class MapKind(IntEnum):
+    """``enum hw_map_kind``: what a mapping is, and by what its row is merged."""
+
+    HEAP = 1
+    """``[heap]``: brk."""
+    STACK = 2
+    """The main thread's."""
+    THREAD_STACK = 3
+    """Those of other threads, in one row. The kernel does not mark them: told by stack pointers, guards and sizes."""
+    ANON = 4
+    """Anonymous, without a name."""
+    ANON_NAMED = 5
+    """Anonymous, named with PR_SET_VMA_ANON_NAME."""
+    FILE = 6
+    """A file, by path."""
+    SHMEM = 7
+    """tmpfs, memfd, SysV, anonymous shared memory, by name."""
+    SPECIAL = 8
+    """``[vdso]`` and the like."""
+    UNMAPPED_SHMEM = 9
+    """Open files of tmpfs and memfds that hold more than mappings show; no RSS."""
+    ARENA = 10
+    """Heaps of the arenas that glibc's malloc has for threads, in one row; told by their shape."""
+
+
+class MapFlags(IntFlag):
+    """``enum hw_map_flags``."""
+
+    READ = 1
+    WRITE = 2
+    EXEC = 4
+    SHARED = 8
+    """What is written is seen by others."""
+    DELETED = 16
+    """The file has no name any more."""
+    ON_TMPFS = 32
+    """The file takes memory, not disk."""
 
 
 class EndedByCode(IntEnum):

@@ -289,7 +289,7 @@ def test_layouts_are_those_of_the_monitor() -> None:
     """The sizes of the structs in protocol.h and the layouts of the reader agree."""
     text = re.sub(r"/\*.*?\*/", "", PROTOCOL.read_text(), flags=re.DOTALL)
     structs = dict(re.findall(r"struct (hw_\w+) \{\s*\n(.*?)\n\};", text, flags=re.DOTALL))
-    widths = {"char": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "int64_t": 8, "struct hw_rss": 32}
+    widths = {"char": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "int64_t": 8, "uint64_t": 8, "struct hw_rss": 32}
 
     def size(name: str) -> int:
         total = 0
@@ -309,6 +309,8 @@ def test_layouts_are_those_of_the_monitor() -> None:
         "hw_samples": wire.SAMPLES,
         "hw_column": wire.COLUMN,
         "hw_snapshot": wire.SNAPSHOT,
+        "hw_ledger": wire.LEDGER,
+        "hw_ledger_row": wire.LEDGER_ROW,
         "hw_tree_peak": wire.TREE_PEAK,
         "hw_tree_upper": wire.TREE_UPPER,
         "hw_stats": wire.STATS,
