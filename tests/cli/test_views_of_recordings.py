@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 import zlib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.conftest import Hiwater
@@ -332,30 +333,73 @@ def test_export_speedscope_of_a_child_that_was_found_first(hiwater: Hiwater, tmp
     assert [frames[frame] for frame in document["profiles"][0]["samples"][0]] == ["(4242)", "(60)", "(70)", "anonymous"]
 
 
-def test_export_perfetto_is_a_trace(hiwater: Hiwater, tmp_path: Path) -> None:
-    """Every event has what the trace-event format asks of its phase; each process has one counter track, whose largest
-    value is what was sampled; the whole tree has one more."""
-    assert hiwater("export", "a.hiw", "--format", "perfetto", "-o", "trace.json").returncode == 0
-    trace = json.loads((tmp_path / "trace.json").read_text())
+def checked_trace(text: str) -> list[dict[str, Any]]:
+    """The events of a trace; each has to be what the trace-event format says of its phase."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    trace = json.loads(text, parse_constant=refuse)
     assert set(trace) == {"displayTimeUnit", "otherData", "traceEvents"}
     assert trace["displayTimeUnit"] in ("ms", "ns")
-    needed = {"M": {"args"}, "X": {"ts", "dur", "args"}, "C": {"ts", "args"}}
+    named: dict[str, dict[int, object]] = {"process_name": {}, "process_sort_index": {}, "thread_name": {}}
+    busy_until: dict[tuple[int, int], float] = {}
+    now = 0.0
     for event in trace["traceEvents"]:
-        assert set(event) >= needed[event["ph"]] | {"name", "pid", "tid"}
-        assert isinstance(event["pid"], int)
-        assert event.get("ts", 0) >= 0
-        assert event.get("dur", 0) >= 0
-        if event["ph"] == "C":
-            assert all(isinstance(value, int) for value in event["args"].values())
-    events = trace["traceEvents"]
+        assert type(event["pid"]) is type(event["tid"]) is int
+        assert 0 < event["pid"] < 1 << 31
+        if event["ph"] == "M":
+            assert set(event) == {"ph", "name", "pid", "tid", "args"}
+            (value,) = event["args"].values()
+            assert set(event["args"]) == {"sort_index" if event["name"] == "process_sort_index" else "name"}
+            assert isinstance(value, int if event["name"] == "process_sort_index" else str)
+            assert event["pid"] not in named[event["name"]]
+            named[event["name"]][event["pid"]] = value
+            continue
+        assert type(event["ts"]) in (int, float)
+        assert event["ts"] >= now, "events in the order of time"
+        now = event["ts"]
+        assert isinstance(event["name"], str)
+        if event["ph"] == "X":
+            assert set(event) == {"ph", "cat", "name", "pid", "tid", "ts", "dur", "args"}
+            track = event["pid"], event["tid"]
+            assert event["ts"] >= busy_until.get(track, 0) - 0.001, "slices of one track one after the other"
+            assert event["dur"] >= 0
+            busy_until[track] = event["ts"] + event["dur"]
+        else:
+            assert event["ph"] == "C"
+            assert set(event) == {"ph", "name", "pid", "tid", "ts", "args"}
+            assert event["args"]
+            assert all(type(value) is int and value >= 0 for value in event["args"].values())
+    assert {event["pid"] for event in trace["traceEvents"]} == set(named["process_name"])
+    return list(trace["traceEvents"])
+
+
+def test_export_perfetto_is_a_trace(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Every event is what the trace-event format asks of its phase; each process has one counter track, whose largest
+    value is what was sampled, and which is 0 from its end on; the whole tree has one more."""
+    assert hiwater("export", "a.hiw", "--format", "perfetto", "-o", "trace.json").returncode == 0
+    events = checked_trace((tmp_path / "trace.json").read_text())
     names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
     assert names == {4242: "boss", 4343: "worker", 4344: "whole tree, sum of RSS"}
-    tracks = {(e["pid"], e["name"], *e["args"]) for e in events if e["ph"] == "C"}
-    assert tracks == {(pid, "RSS", "bytes") for pid in names}
-    most = {pid: max(e["args"]["bytes"] for e in events if e["ph"] == "C" and e["pid"] == pid) for pid in names}
+    counters = [e for e in events if e["ph"] == "C"]
+    assert {(e["pid"], e["name"], *e["args"]) for e in counters} == {(pid, "RSS", "bytes") for pid in names}
+    most = {pid: max(e["args"]["bytes"] for e in counters if e["pid"] == pid) for pid in names}
     assert most == {4242: 10 * MIB, 4343: 60 * MIB, 4344: 70 * MIB}
-    last = {e["pid"]: e["args"]["bytes"] for e in events if e["ph"] == "C"}
-    assert last == dict.fromkeys(names, 0)
+    last = {e["pid"]: (e["ts"], e["args"]["bytes"]) for e in counters}
+    assert last == {4242: (100_000, 0), 4343: (80_000, 0), 4344: (100_000, 0)}
+    slices = {e["pid"]: (e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X"}
+    assert slices == {4242: ("boss", 0, 100_000), 4343: ("worker", 20_000, 60_000)}
+
+
+def test_export_perfetto_of_a_real_execution(hiwater: Hiwater) -> None:
+    """Programs that follow each other in one process, and processes that live at once, make a trace without fault;
+    nothing is left at its end."""
+    command = ("sh", "-c", "sleep 0.02 & sleep 0.03; exec sleep 0.02")
+    assert hiwater("run", "-q", "-o", "r.hiw", "--trace", "--", *command).returncode == 0
+    events = checked_trace(hiwater("export", "r.hiw", "--format", "perfetto").stdout)
+    assert sorted(e["name"] for e in events if e["ph"] == "X" and e["dur"] > 15_000)[-3:] == ["sleep"] * 3
+    assert set({e["pid"]: e["args"]["bytes"] for e in events if e["ph"] == "C"}.values()) == {0}
 
 
 def test_export_perfetto_tells_reused_pids_apart(hiwater: Hiwater, tmp_path: Path) -> None:

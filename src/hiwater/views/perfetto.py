@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from heapq import merge
+from typing import cast
 
 from hiwater._version import __version__
 from hiwater.analysis.timeline import Course, course
@@ -44,26 +46,43 @@ def _events(recording: Recording, rows: Course) -> Iterator[dict[str, object]]:
     for process in recording.observed_processes:
         yield _named("process_name", ids[process.number], {"name": names[process.number].label(LABEL)})
         yield _named("process_sort_index", ids[process.number], {"sort_index": process.number + 1})
-        for image in process.images:
-            end = rows.end_ns if image.end is None else image.end.t_ns
-            yield {
-                "ph": "X",
-                "cat": "image",
-                "name": valid(image.name),
-                "pid": ids[process.number],
-                "tid": ids[process.number],
-                "ts": image.start_ns / 1000,
-                "dur": max(0, end - image.start_ns) / 1000,
-                "args": {"command": valid(command_line(image.arguments)), "pid": process.pid},
-            }
+        yield _named("thread_name", ids[process.number], {"name": "program"})
     tree = max(ids.values(), default=0) + 1
     yield _named("process_name", tree, {"name": TREE})
     yield _named("process_sort_index", tree, {"sort_index": 0})
+    yield from merge(_slices(recording, rows, ids), _counters(rows, ids, tree), key=_time)
+
+
+def _time(event: dict[str, object]) -> float:
+    return cast(float, event["ts"])
+
+
+def _slices(recording: Recording, rows: Course, ids: dict[int, int]) -> list[dict[str, object]]:
+    """One for each program image, in the order of time."""
+    found: list[dict[str, object]] = []
+    for process in recording.observed_processes:
+        for image in process.images:
+            end = rows.end_ns if image.end is None else image.end.t_ns
+            found.append(
+                {
+                    "ph": "X",
+                    "cat": "image",
+                    "name": valid(image.name),
+                    "pid": ids[process.number],
+                    "tid": ids[process.number],
+                    "ts": image.start_ns / 1000,
+                    "dur": max(0, end - image.start_ns) / 1000,
+                    "args": {"command": valid(command_line(image.arguments)), "pid": process.pid},
+                }
+            )
+    return sorted(found, key=_time)
+
+
+def _counters(rows: Course, ids: dict[int, int], tree: int) -> Iterator[dict[str, object]]:
+    """The RSS of each process, 0 from its end on, and the sum at each look."""
     looks = set(rows.looks)
-    for at, (t_ns, image_number, rss, total) in enumerate(
-        zip(rows.time_ns, rows.image, rows.rss, rows.total, strict=True)
-    ):
-        yield _counter(ids[rows.process_of[image_number]], t_ns, rss * rows.page_size)
+    for at, (t_ns, image, rss, total) in enumerate(zip(rows.time_ns, rows.image, rows.rss, rows.total, strict=True)):
+        yield _counter(ids[rows.process_of[image]], t_ns, rss * rows.page_size)
         if at in looks:
             yield _counter(tree, t_ns, total * rows.page_size)
 
