@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from hiwater.analysis.timeline import Course
 from hiwater.recording.model import Recording
 
+SAME_LOOK_NS = 1000
+"""Rows of one look can differ by so much: each record's times are cut to whole microseconds after its own beginning."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -37,10 +40,12 @@ def shared_once(recording: Recording, rows: Course) -> Curve:
 
     at, several = 0, False
     for t_ns, processes, pages in told:
-        while at < len(alone) and alone[at][0] < t_ns:
+        while at < len(alone) and alone[at][0] < t_ns - SAME_LOOK_NS:
             if not several:
                 add(*alone[at])
             at += 1
+        while at < len(alone) and alone[at][0] <= t_ns + SAME_LOOK_NS:
+            at += 1  # of the same look
         several = processes > 1
         add(t_ns, pages * page)
     for t_ns, size in alone[at:]:

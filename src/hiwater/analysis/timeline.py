@@ -119,21 +119,6 @@ def course(recording: Recording) -> Course:
     )
 
 
-def counted_once(recording: Recording, rows: Course) -> list[tuple[int, int]]:
-    """When the kernel itself was asked how much is shared (smaps_rollup), and the sum of all processes then, in bytes,
-    every shared page counted once. Only instants at which nobody was left out."""
-    shots: dict[int, dict[int, int | None]] = {}
-    for shot in recording.snapshots:
-        shots.setdefault(shot.t_ns, {})[shot.image] = shot.pss_bytes
-    found = []
-    for t_ns, sizes in sorted(shots.items()):
-        known = [size for size in sizes.values() if size is not None]
-        held = rows.at(t_ns)
-        if len(known) == len(sizes) and held.keys() == {rows.process_of.get(image) for image in sizes}:
-            found.append((t_ns, sum(known)))
-    return found
-
-
 def _sampled(recording: Recording, known: dict[int, Image]) -> list[array[int]]:
     """The columns of the samples, in the order of time."""
     line = recording.timeline

@@ -5,8 +5,10 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable
 
+from hiwater.analysis.decimation import decimate
+from hiwater.analysis.shared_once import shared_once
 from hiwater.analysis.stack import Stack
-from hiwater.analysis.timeline import Course, counted_once
+from hiwater.analysis.timeline import Course
 from hiwater.recording.model import Recording
 from hiwater.views.process_names import ProcessName
 
@@ -19,6 +21,8 @@ KIND_WORDS = {
     "unknown": "resident, kind unknown",
     "swap": "swapped out (not resident)",
 }
+
+ONCE_BUCKETS = 3000
 
 
 def packed(values: Iterable[int]) -> str:
@@ -73,5 +77,17 @@ def payload(
             "low": tree.low,
             "high": tree.high,
         },
-        "once": [[t_ns // 1000, size // 1024] for t_ns, size in counted_once(recording, rows)[-2000:]],
+        "once": _once(recording, rows),
+    }
+
+
+def _once(recording: Recording, rows: Course) -> dict[str, str] | None:
+    """The tree with every shared page counted once; ``None`` where there never were two processes."""
+    if not len(recording.tree_timeline):
+        return None
+    curve = shared_once(recording, rows)
+    kept = decimate(curve.time_ns, curve.size, rows.start_ns, rows.end_ns, ONCE_BUCKETS)
+    return {
+        "times": packed(curve.time_ns[at] // 1000 for at in kept),
+        "sizes": packed(curve.size[at] // 1024 for at in kept),
     }

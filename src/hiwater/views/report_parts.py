@@ -48,7 +48,7 @@ def section(
 <p class="sub">{escape(ending(s))} · {times}</p>
 <div class="cards">
 {_cards(s)}</div>
-{_warnings(s)}{_timeline(s, shown, number)}{table(nodes, names, s, number)}{_host(recording)}</section>
+{_warnings(s)}{_timeline(recording, s, shown, number)}{table(nodes, names, s, number)}{_host(recording)}</section>
 """
 
 
@@ -111,7 +111,7 @@ def _warnings(s: Summary) -> str:
     return f'<section class="panel warnings" aria-label="Warnings"><h2>What to know</h2><ul>{told}</ul></section>\n'
 
 
-def _timeline(s: Summary, shown: Stack, number: int) -> str:
+def _timeline(recording: Recording, s: Summary, shown: Stack, number: int) -> str:
     tree = s.tree.reading
     peak = f"The tree peaked at {format_size(tree.bytes)}." if tree.bytes is not None else "The tree's peak is unknown."
     reduced = (
@@ -127,6 +127,7 @@ def _timeline(s: Summary, shown: Stack, number: int) -> str:
             f"The stack reaches {format_size(most)}, and not the {format_size(tree.bytes)} of the tree's peak, because "
             "it counts a page that several processes share in each of them. "
         )
+    once = "The dark line is the tree with every shared page counted once." if len(recording.tree_timeline) else ""
     if not shown.time_ns:
         shared = "Nothing was read while it ran, so there is nothing to draw. "
     return f"""<section class="panel" data-recording="{number}" aria-label="Timeline">
@@ -145,7 +146,7 @@ def _timeline(s: Summary, shown: Stack, number: int) -> str:
 <ul class="legend" aria-label="Series; press one to hide or show it"></ul>
 <p class="note">{shared}The red point is the tree's peak, shared pages counted once, the line through it
 reaches over its bounds. The stack is the sum of what each process had resident: it counts a shared page in each.
-Diamonds are sums that the kernel counted, every shared page once.{reduced}</p>
+{once}{reduced}</p>
 <p class="note keys" id="keys{number}">Drag to zoom, double-click for all; with the keyboard: arrows move the cursor, +
 and − zoom, p shows the peak, 0 shows all.</p>
 </section>

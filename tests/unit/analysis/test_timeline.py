@@ -15,7 +15,7 @@ from hiwater.analysis.differences import figures, programs
 from hiwater.analysis.process_tree import nodes
 from hiwater.analysis.shared_once import shared_once
 from hiwater.analysis.stack import largest_processes, outlines, peak_ns, stack
-from hiwater.analysis.timeline import counted_once, course
+from hiwater.analysis.timeline import course
 from hiwater.recording.model import Recording
 from hiwater.recording.reader import parse
 from hiwater.recording.wire import ImageFlags
@@ -188,25 +188,6 @@ def test_the_time_of_the_peak() -> None:
     assert peak_ns(other, course(other)) == 7 * MS
 
 
-def test_what_the_kernel_counted_once() -> None:
-    """Snapshots of all processes of an instant give a sum; one that misses a process gives none."""
-    import struct
-
-    from hiwater.recording import wire
-
-    stream = family()
-    whole = stream.data
-    end = Stream().end(maxrss=60 * MIB).data[len(Stream().data) :]
-    assert whole.endswith(end)
-    stream.data = whole[: -len(end)]
-    for t_ns, image, pss in ((50 * MS, 0, 9), (50 * MS, 1, 58), (60 * MS, 1, 29)):
-        sizes = (pss * MIB, pss * MIB, *[0] * 8)
-        stream.record(wire.RecordType.SNAPSHOT, struct.pack("<" + wire.SNAPSHOT, t_ns, image, 5, *sizes))
-    stream.data += end
-    it = parse(stream.data)
-    assert counted_once(it, course(it)) == [(50 * MS, 67 * MIB)]
-
-
 def test_differences() -> None:
     """Each figure of each recording, what it changed by, and whether the bounds leave a doubt."""
     two = [recording(), parse(family(extra_mib=40).data)]
@@ -227,7 +208,7 @@ def test_the_tree_with_shared_pages_counted_once() -> None:
     nothing."""
     stream = Stream().facts().command(b"a").process().image().process(1, 0, 4343, 20 * MS).image(1, 1, t_ns=20 * MS)
     stream.samples([row(1, 0, 10), row(20, 1, 10), row(70, 0, 12), row(90, 0, 5)])
-    stream.tree_samples([(20_000, 2, 11 * PAGES), (60_000, 1, 10 * PAGES)])
+    stream.tree_samples([(20_000, 2, 11 * PAGES), (60_000, 1, 10 * PAGES)], base_ns=999)
     stream.image_end(1, t_ns=60 * MS).image_end(0, t_ns=100 * MS).stats().end(MIB)
     one = parse(stream.data)
     curve = shared_once(one, course(one))

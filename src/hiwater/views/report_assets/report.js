@@ -146,8 +146,7 @@
       event.preventDefault();
     }
     // The instant whose values hold at a time.
-    held(time) {
-      const times = this.columns[0];
+    held(time, times = this.columns[0]) {
       let low = 0, high = times.length - 1;
       while (low < high) {
         const middle = (low + high + 1) >> 1;
@@ -184,7 +183,7 @@
       const columns = (list) => list.map((one) => ({ ...one, values: unpack(one.data) }));
       this.sets = { process: columns(recording.processes), kind: columns(recording.kinds) };
       this.mark = recording.peak;
-      this.once = recording.once;
+      this.once = recording.once && { times: unpack(recording.once.times).map((us) => us / 1e6), values: unpack(recording.once.sizes) };
       this.peak = recording.peak.t === null ? null : recording.peak.t / 1e6;
       let most = (recording.peak.bytes || 0) / 1024;
       for (let at = 0; at < this.times.length; at++) {
@@ -254,20 +253,13 @@
       }
       return (most || 1) * 1.12;
     }
-    // The peak, as a point with its bounds; and what the kernel counted itself.
+    // The peak, as a point with its bounds; and the tree with shared pages counted once.
     draw(u) {
       const c = u.ctx, ratio = devicePixelRatio || 1, y = (kib) => u.valToPos(kib / this.unit, "y", true);
       const { left, top, width, height: tall } = u.bbox;
       c.save();
       c.beginPath(); c.rect(left, top - 14 * ratio, width, tall + 14 * ratio); c.clip();
-      c.fillStyle = css("--ink"); c.strokeStyle = css("--card"); c.lineWidth = 1.5 * ratio;
-      if (!this.hidden.size)
-        for (const [us, kib] of this.once) {
-          const x = u.valToPos(us / 1e6, "x", true), h = y(kib), r = 3.2 * ratio;
-          if (x < left || x > left + width) continue;
-          c.beginPath(); c.moveTo(x - r, h); c.lineTo(x, h - r); c.lineTo(x + r, h); c.lineTo(x, h + r); c.closePath();
-          c.stroke(); c.fill();
-        }
+      if (this.once && !this.hidden.size) this.path(u, y);
       if (this.peak !== null && this.mark.bytes !== null) {
         const x = u.valToPos(this.peak, "x", true), h = y(this.mark.bytes / 1024), r = 5 * ratio, cap = 7 * ratio;
         const low = this.mark.low === null ? h : y(this.mark.low / 1024);
@@ -299,12 +291,26 @@
       }
       c.restore();
     }
+    // The tree with every shared page counted once: each value holds until the next.
+    path(u, y) {
+      const c = u.ctx, ratio = devicePixelRatio || 1, { times, values } = this.once, { min, max } = u.scales.x;
+      c.beginPath();
+      for (let at = this.held(min, times); at < times.length && times[at] <= max; at++) {
+        const x = u.valToPos(Math.max(times[at], min), "x", true), end = u.valToPos(Math.min(times[at + 1] ?? max, max), "x", true);
+        c.lineTo(x, y(values[at])); c.lineTo(end, y(values[at]));
+      }
+      for (const [tone, thick] of [[css("--card"), 3.5], [css("--ink"), 1.5]]) {
+        c.strokeStyle = tone; c.lineWidth = thick * ratio; c.lineJoin = "round"; c.stroke();
+      }
+    }
     sum(at) { return this.shown.reduce((sum, { one }) => sum + one.values[at], 0); }
     told(at, level) {
       const rows = [];
       const head = element("div", { class: "head" });
       const { min, max } = this.plot.scales.x;
       head.append(element("span", {}, seconds(this.at, (max - min) / 500)), element("span", {}, `sum ${size(this.sum(at))}`));
+      if (this.once && !this.hidden.size)
+        rows.push(this.line(css("--ink"), "shared pages counted once", this.once.values[this.held(this.at, this.once.times)], "total"));
       let below = 0;
       for (const { one, index } of this.shown) {
         const value = one.values[at], top = below + value / this.unit;
