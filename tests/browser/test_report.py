@@ -9,6 +9,7 @@ import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser.conftest import emulate, open_page
 from tests.streams import MIB
 from tests.timelines import SPIKE_MIB, family, long_one
@@ -316,7 +317,11 @@ def test_it_prints(browser: Chrome, page: Path) -> None:
     try:
         emulate_width = {"width": 700, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", emulate_width)
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 700
+        # The charts follow in the frame after the change of width.
+        WebDriverWait(browser, 60).until(
+            lambda page: page.execute_script("return document.documentElement.scrollWidth") <= 700,
+            "the page stays wider than the paper",
+        )
         assert 500 < find(browser, ".chart canvas").size["width"] <= 700
         assert not [one for one in browser.find_elements(By.CSS_SELECTOR, ".bar button, #theme") if one.is_displayed()]
         assert find(browser, ".legend button").is_displayed()
