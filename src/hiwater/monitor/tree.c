@@ -126,6 +126,21 @@ static void note(const struct hw_tree_peak *t, const struct beside *b)
 	written_processes = t->processes;
 }
 
+/* What was guessed at the maximum is off by about as much as the guess for `t` was, which was counted by now. A guess
+ * that was too low says so only of a tree that still is what it was at the maximum: of another one, that what the
+ * processes shared then has since been copied. */
+static void correct_best(const struct hw_tree_peak *t, double factor)
+{
+	bool same = t->processes == best.processes && (double)t->sum_bytes > (double)best.sum_bytes * AS_HIGH;
+
+	if (factor > 1 && !same)
+		return;
+	best.estimate_bytes = (int64_t)((double)best.estimate_bytes * factor);
+	if (best.estimate_bytes > best.sum_bytes)
+		best.estimate_bytes = best.sum_bytes;
+	best.anon_bytes = at_least_0(best.estimate_bytes - best.file_bytes - best.shmem_bytes);
+}
+
 void tree_look(int64_t now)
 {
 	double uncertain;
@@ -140,11 +155,8 @@ void tree_look(int64_t now)
 
 		t = add_up(now, &uncertain, &ignored, &beside);
 		counted = true;
-		/* What was guessed before is off by about as much as this guess was. */
-		if (!best_counted && guess > 0) {
-			best.estimate_bytes = (int64_t)((double)best.estimate_bytes * (double)t.estimate_bytes / guess);
-			best.anon_bytes = best.estimate_bytes - best.file_bytes - best.shmem_bytes;
-		}
+		if (!best_counted && guess > 0)
+			correct_best(&t, (double)t.estimate_bytes / guess);
 	}
 	note(&t, &beside);
 	if (certain > lower)
