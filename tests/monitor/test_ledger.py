@@ -12,7 +12,7 @@ from tests.monitor.test_privileges import AS_NOBODY, needs_root
 
 from hiwater.recording.ledger import LedgerSnapshot, Mapping
 from hiwater.recording.model import Recording
-from hiwater.recording.wire import MapFlags, MapKind
+from hiwater.recording.wire import LedgerFlags, MapFlags, MapKind
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PRESENT = 1 << 63
@@ -188,3 +188,42 @@ def test_an_unprivileged_user_has_it_too(monitor: Monitor, tmp_path: Path) -> No
     """All of it is told to who may read his own processes, without any privilege."""
     needs_root("setpriv")
     _check(_kinds(monitor, tmp_path, prefix=AS_NOBODY))
+
+
+def test_the_last_instant_of_a_traced_process(tracing: Monitor) -> None:
+    """Under trace a process that grows until it exits is read while it is held there: all of its last memory."""
+    recording = tracing.act("grow", 30, "exit", 3).recording
+    (ledger,) = recording.ledgers
+    end = recording.images[ledger.image].end
+    assert end is not None
+    assert ledger.flags & LedgerFlags.HELD
+    assert sum(map(_rss, ledger.rows)) == ledger.rss_before_bytes == ledger.rss_after_bytes == end.last.rss_bytes
+    assert (ledger.rss_before_bytes or 0) >= 30 * MIB
+
+
+def test_pages_shared_with_the_parent(monitor: Monitor) -> None:
+    """What fork left to a child as a copy in name only is shared: half of it is the child's share."""
+    with monitor.start_act("grow", 40, "fork", "say", "up", "read", "exit", 0) as session:
+        assert session.line() == b"up\n"
+        child = session.stream.until(lambda recording: any(ledger.image == 1 for ledger in recording.ledgers)).ledgers[
+            -1
+        ]
+        session.go()
+        assert session.finish().status == 0
+    row = next(row for row in child.rows if (row.anon_bytes or 0) >= 40 * MIB)
+    assert row.shared_bytes == row.rss_bytes
+    assert row.private_bytes == 0
+    assert row.pss_bytes is not None
+    assert row.pss_bytes <= _rss(row) // 2 + PAGE
+
+
+def test_what_may_not_be_read(quiet: Monitor) -> None:
+    """An unprivileged user's process that made itself undumpable has no ledger, and the recording says why, once."""
+    needs_root("setpriv")
+    with quiet.start_act("undumpable", "grow", 40, "say", "up", "read", prefix=AS_NOBODY) as session:
+        assert session.line() == b"up\n"
+        recording = session.stream.until(lambda recording: recording.facts.ledger_refused is not None)
+        session.go()
+        assert session.finish().status == 0
+    assert recording.facts.ledger_refused == f"act (pid {recording.observed_processes[0].pid}): Permission denied"
+    assert [ledger for ledger in recording.ledgers if (ledger.rss_before_bytes or 0) >= 40 * MIB] == []

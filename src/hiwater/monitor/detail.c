@@ -152,6 +152,7 @@ enum detail read_detail(struct proc *p, int64_t limit_ns, struct reading *out)
 	int64_t begin = cpu_ns();
 	enum detail how = DETAIL_GONE;
 
+	out->error = 0;
 	out->head = (struct hw_ledger){.t_ns = now_ns(), .image = p->image.id};
 	prepare(p);
 	read_rest(p, &out->head);
@@ -165,6 +166,9 @@ enum detail read_detail(struct proc *p, int64_t limit_ns, struct reading *out)
 		out->rows = bytes;
 		out->flags = rows.merged ? HW_LEDGER_MERGED : 0;
 	}
+	/* The process is there, its smaps is not: a kernel without CONFIG_PROC_PAGE_MONITOR. */
+	if (how == DETAIL_GONE && out->error == ENOENT && rss_now(p) > 0)
+		how = DETAIL_REFUSED;
 	out->cost_ns = cpu_ns() - begin;
 	out->head.cost_us = (uint32_t)(out->cost_ns / 1000);
 	return how;

@@ -28,8 +28,8 @@
 #define REFUSED_AGAIN NS_PER_S	    /* a process may change its user */
 #define GONE_AGAIN (10 * NS_PER_MS)
 #define TORN 0.9		    /* of the RSS: if the rows come to less, the reading broke off */
-#define BYTES_BURST (2 << 20)	    /* of the recording, for those that are not the largest */
-#define BYTES_PER_S 8192
+#define BYTES_BURST (2 << 20)	    /* of the recording, for those that are not the largest so far */
+#define BYTES_PER_S 4096
 
 struct kept {
 	struct kept *next;
@@ -188,7 +188,7 @@ static bool matters(const struct proc *p, int64_t now, int64_t rss)
 {
 	if (rss <= 0 || rss < largest / MATTERS || now < p->image.ledger.retry_ns || !tree_counts(p))
 		return false;
-	return bytes_left > 0 || (double)rss >= NEARLY_LARGEST * (double)largest;
+	return bytes_left > 0 || rss >= largest;
 }
 
 static bool too_large(const struct proc *p, int64_t cost)
@@ -218,7 +218,7 @@ static bool can_afford_on_the_way(const struct image *im, int64_t now, int64_t r
 		return false;
 	if ((double)cost <= SHARE * (double)(now - since) && usable(rss) >= BURST / 5)
 		return true;
-	return (double)rss >= LEAP * (double)im->ledger.rss && cost <= usable(rss) / 4;
+	return (double)rss >= LEAP * (double)im->ledger.rss && cost <= usable(rss) / 6;
 }
 
 /* How long it must hold a level until that counts as a plateau: what has lasted goes on for a while. The less there is to
