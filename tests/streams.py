@@ -176,8 +176,11 @@ class Stream:
             payload += name + bytes(-len(name) % 8)
         return self.record(RecordType.LEDGER, payload, flags)
 
-    def tree_peak(self, estimate: int, lower: int, processes: int, *, snapshot: bool = True) -> Stream:
-        values = (50 * MS, estimate, estimate, estimate, 0, 0, 0, lower, processes, 0)
+    def tree_peak(
+        self, estimate: int, lower: int, processes: int, *, snapshot: bool = True, sum_bytes: int | None = None
+    ) -> Stream:
+        total = estimate if sum_bytes is None else sum_bytes
+        values = (50 * MS, estimate, total, estimate, 0, 0, 0, lower, processes, 0)
         return self.record(RecordType.TREE_PEAK, self._pack(wire.TREE_PEAK, *values), int(snapshot))
 
     def tree_upper(self, *rows: tuple[int, int, int]) -> Stream:

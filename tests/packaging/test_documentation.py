@@ -27,6 +27,18 @@ def test_every_key_of_the_json_is_documented() -> None:
     assert {key for key in keys(schema) if f"`{key}`" not in FIGURES} == set()
 
 
+def test_every_key_of_a_ledger_is_documented() -> None:
+    """docs/explain.md has a word on all that hiwater explain --json writes, rows and sentences too."""
+    told = (ROOT / "docs" / "explain.md").read_text()
+    views, analysis = ROOT / "src" / "hiwater" / "views", ROOT / "src" / "hiwater" / "analysis"
+    schema = json.loads((views / "hiwater.explain-1.schema.json").read_text())
+    rows = "".join(path.read_text() for path in analysis.glob("ledger*.py"))
+    wanted = set(keys(schema)) | set(re.findall(r'Sentence\(\s*"([a-z-]+)"', (views / "explain_words.py").read_text()))
+    wanted |= set(re.findall(r'\("([a-z_]+)", "[a-z]', rows)) - {"anonymous", "file", "shmem"}
+    assert {"heap", "unmapped_shmem", "heap-profiler", "swap"} <= wanted
+    assert {key for key in wanted if f"`{key}`" not in told} == set()
+
+
 def test_every_warning_is_documented() -> None:
     """Each code that the monitor or the analysis can give has its line."""
     told = [path.read_text() for path in (ROOT / "src" / "hiwater" / "monitor").glob("*.c")]

@@ -26,7 +26,7 @@ def test_generated_files_are_installed(name: str) -> None:
     assert Path(hiwater.__file__).is_relative_to(sys.prefix)
 
 
-@pytest.mark.parametrize("command", ["run", "show", "bench", "scale", "methods", "doctor", "completion"])
+@pytest.mark.parametrize("command", ["run", "show", "explain", "bench", "scale", "methods", "doctor", "completion"])
 def test_every_command_has_its_section_in_the_manual(command: str) -> None:
     """The man page explains every command."""
     page = (ROOT / "share" / "man" / "man1" / "hiwater.1").read_text()

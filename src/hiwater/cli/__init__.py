@@ -12,6 +12,7 @@ from hiwater._version import __version__
 COMMANDS = (
     "run",
     "show",
+    "explain",
     "report",
     "plot",
     "export",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from hiwater.analysis.inherited import Inherited
+    from hiwater.analysis.ledger_model import Ledger
     from hiwater.analysis.limit import Limit, LimitVerdict
     from hiwater.analysis.reading import Reading
     from hiwater.analysis.summary import PeakProcess, ProcessSummary, Sampling, Summary
@@ -140,6 +141,13 @@ class Figures:
     def warnings(self) -> tuple[Warning_, ...]:
         """What a reader of the figures has to know."""
         return self.summary.warnings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The peak broken down until every byte has an owner."""
+        from hiwater.analysis.ledger import explain
+
+        return explain(cast("Recording", self))
 
     def to_json(self) -> dict[str, object]:
         """The JSON of one execution (``hiwater.run/1``) as a dictionary."""

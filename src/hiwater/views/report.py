@@ -10,11 +10,12 @@ from html import escape
 from importlib import resources
 
 from hiwater._version import __version__
+from hiwater.analysis.ledger import explain
 from hiwater.analysis.process_tree import nodes
 from hiwater.analysis.stack import peak_ns, stack
 from hiwater.analysis.timeline import course
 from hiwater.recording.model import Recording
-from hiwater.views import report_compare, report_parts
+from hiwater.views import report_compare, report_ledger, report_parts
 from hiwater.views.names import command_line, shorten, visible
 from hiwater.views.process_names import process_names
 from hiwater.views.report_data import payload
@@ -35,8 +36,9 @@ def render(recordings: Sequence[Recording], labels: Sequence[str]) -> str:
         shown = stack(rows, focus_ns=at)
         tree, names = nodes(recording, rows, at, CELLS), process_names(recording)
         columns.append({"label": visible(label), **payload(recording, rows, shown, names, at)})
+        owners = report_ledger.section(recording, explain(recording, rows), names, number)
         own = label if len(recordings) > 1 else None
-        sections.append(report_parts.section(recording, tree, names, shown, number, own))
+        sections.append(report_parts.section(recording, tree, names, shown, number, own, owners))
     title = " · ".join(shorten(command_line(one.arguments) or "(unknown command)", 60) for one in recordings[:3])
     compared = report_compare.section(recordings, labels) if len(recordings) > 1 else ""
     links = "".join(
@@ -51,7 +53,7 @@ def render(recordings: Sequence[Recording], labels: Sequence[str]) -> str:
 <meta name="generator" content="hiwater {__version__}">
 <link rel="icon" href="data:,">
 <title>{escape(title)} · hiwater</title>
-<style>{_asset("uplot.min.css")}{_asset("report.css")}</style>
+<style>{_asset("uplot.min.css")}{_asset("report.css")}{_asset("ledger.css")}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the figures</a>
@@ -68,7 +70,7 @@ The charts are drawn with uPlot, under the MIT licence:
 <details><summary>its text</summary><pre>{escape(_asset("uplot.LICENSE.txt"))}</pre></details></footer>
 <script type="application/json" id="data">{_json(columns)}</script>
 <script>{_asset("uplot.min.js")}</script>
-<script>{_asset("report.js")}</script>
+<script>{_asset("report.js")}{_asset("ledger.js")}</script>
 </body>
 </html>
 """

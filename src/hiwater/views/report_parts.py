@@ -35,8 +35,10 @@ def section(
     shown: Stack,
     number: int,
     label: str | None,
+    owners: str,
 ) -> str:
-    """Everything about one recording; ``label`` names it where there are several."""
+    """Everything about one recording; ``label`` names it where there are several, ``owners`` is the part that says
+    where the peak went."""
     s = recording.summary
     command = escape(shorten(command_line(s.command), 300)) if s.command else "(unknown command)"
     times = f"{format_seconds(s.wall_seconds)} wall"
@@ -48,7 +50,8 @@ def section(
 <p class="sub">{escape(ending(s))} · {times}</p>
 <div class="cards">
 {_cards(s)}</div>
-{_warnings(s)}{_timeline(recording, s, shown, number)}{table(nodes, names, s, number)}{_host(recording)}</section>
+{_warnings(s)}{_timeline(recording, s, shown, number)}{owners}{table(nodes, names, s, number)}
+{_host(recording)}</section>
 """
 
 
