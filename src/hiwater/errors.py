@@ -88,6 +88,10 @@ class LimitUnavailableError(LimitError):
         self.version = version
 
 
+class RemoteError(HiwaterError):
+    """Another machine cannot be reached, or does not do what is needed there."""
+
+
 class MonitorError(HiwaterError):
     """The monitor failed or was killed; ``recording`` holds what it had written, if that much can be read."""
 

@@ -39,7 +39,7 @@ class Mode(str, Enum):
 
 def monitor_arguments(
     monitor: str,
-    output_fd: int,
+    output: int | str,
     command: Sequence[str | bytes],
     *,
     mode: Mode = Mode.QUIET,
@@ -52,6 +52,7 @@ def monitor_arguments(
 ) -> list[bytes]:
     """The command line of the monitor; ``None`` leaves an option to its default.
 
+    ``output``: the descriptor or the file that it writes to.
     ``period_ns``: how often to look; stretched where that would cost more than 2 % of a core. ``timeout_ns``: after it
     the whole tree is ended. ``linger_ns``: how long descendants that outlive the command are waited for.
     ``launcher_pid``: the process that the command would inherit from (default: the monitor's parent). ``signal_mask``:
@@ -60,7 +61,7 @@ def monitor_arguments(
     """
     if period_ns is not None and period_ns < MIN_PERIOD_NS:
         raise MisuseError("the period between two looks is at least 100us")
-    arguments = [os.fsencode(monitor), b"--output-fd", b"%d" % output_fd, b"--mode", mode.value.encode()]
+    arguments = [os.fsencode(monitor), *_output(output), b"--mode", mode.value.encode()]
     for name, value in (
         ("period", period_ns),
         ("timeout", timeout_ns),
@@ -75,6 +76,12 @@ def monitor_arguments(
     if signal_mask is not None:
         arguments += [b"--sigmask", b"%x" % sum(1 << (number - 1) for number in signal_mask)]
     return [*arguments, *enclosure, b"--", *check_command(command)]
+
+
+def _output(output: int | str) -> list[bytes]:
+    if isinstance(output, int):
+        return [b"--output-fd", b"%d" % output]
+    return [b"--output", os.fsencode(output)]
 
 
 def check_command(command: Sequence[str | bytes]) -> list[bytes]:

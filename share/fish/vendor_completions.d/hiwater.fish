@@ -10,6 +10,8 @@ complete -c hiwater -n '__fish_seen_subcommand_from run' -l trace -d 'see every 
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l period -x -d 'look so often (default 1ms; stretched where that costs more than 2% of a core)'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l timeout -x -d 'end the whole tree after TIME, e.g. 30s'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l linger -x -d 'wait so long for descendants that outlive COMMAND (default 1s)'
+complete -c hiwater -n '__fish_seen_subcommand_from run' -l ssh -x -d 'execute COMMAND on HOST: the monitor is brought there by ssh, the recording comes back'
+complete -c hiwater -n '__fish_seen_subcommand_from run' -l ssh-monitor -r -d 'the monitor for HOST, if it is another kind of machine'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l limit -x -d 'the memory that COMMAND and its descendants have together, e.g. 512MiB: a cgroup with this limit'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l limit-swap -x -d 'swap beside it (default 0; max: as much as there is)'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l limit-method -x -a 'auto cgroup rlimit rlimit-data' -d 'cgroup: one that hiwater makes; auto: that, or a scope of systemd; rlimit, rlimit-data: RLIMIT_AS or RLIMIT_DATA of each process, which limits what it may ask for, not what it uses'

@@ -33,20 +33,6 @@ WATCHED = {
 _SENT_BY_A_PROCESS = (0, -1, -6)
 
 
-def _become(arguments: list[bytes], output_fd: int, tell: int) -> None:
-    """In the child: never returns."""
-    try:
-        os.set_inheritable(output_fd, True)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            # Python ignores them; the command is to find their defaults, as from a shell.
-            signal.signal(number, signal.SIG_DFL)
-        os.execve(arguments[0], arguments, os.environ)
-    except OSError as error:
-        os.write(tell, str(error.errno or errno.EIO).encode())
-    finally:
-        os._exit(125)
-
-
 class Foreground:
     """Blocks the signals when it is made; the mask of before is what the command is to start with."""
 
@@ -57,6 +43,28 @@ class Foreground:
         self.mask = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED))
         self._monitor = 0
 
+    def _become(self, arguments: list[bytes], output_fd: int, tell: int) -> None:
+        """In the child: never returns."""
+        try:
+            os.set_inheritable(output_fd, True)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):
+                # Python ignores them; the command is to find their defaults, as from a shell.
+                signal.signal(number, signal.SIG_DFL)
+            self._prepare_child()
+            os.execve(arguments[0], arguments, os.environ)
+        except OSError as error:
+            os.write(tell, str(error.errno or errno.EIO).encode())
+        finally:
+            os._exit(125)
+
+    def _prepare_child(self) -> None:
+        """In the child, before it becomes the monitor."""
+
+    def _told(self, told: signal.struct_siginfo) -> None:
+        """A signal for the command."""
+        if told.si_code in _SENT_BY_A_PROCESS:
+            os.kill(self._monitor, told.si_signo)
+
     def start(self, arguments: list[bytes], output_fd: int) -> None:
         """Starts the monitor with our environment and descriptors."""
         # Not posix_spawn: glibc's leaves the signals 32 and 33 ignored in what it starts (sysdeps/unix/sysv/linux/
@@ -64,7 +72,7 @@ class Foreground:
         told, tell = os.pipe()  # closed by the execve, or told its errno
         self._monitor = os.fork()
         if self._monitor == 0:
-            _become(arguments, output_fd, tell)
+            self._become(arguments, output_fd, tell)
         os.close(tell)
         error = os.read(told, 16)
         os.close(told)
@@ -87,8 +95,8 @@ class Foreground:
                     return os.waitstatus_to_exitcode(status)
                 # The terminal stopped the command and the monitor followed: whoever waits for us is to see it too.
                 os.kill(os.getpid(), signal.SIGSTOP)
-            elif told.si_code in _SENT_BY_A_PROCESS:
-                os.kill(self._monitor, told.si_signo)
+            else:
+                self._told(told)
 
     def _forget_late_signals(self) -> None:
         """A Ctrl-C that ended the command is not to end the summary as well."""

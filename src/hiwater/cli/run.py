@@ -99,6 +99,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=_duration,
         help="wait so long for descendants that outlive COMMAND (default 1s)",
     )
+    parser.add_argument(
+        "--ssh",
+        metavar="HOST",
+        help="execute COMMAND on HOST: the monitor is brought there by ssh, the recording comes back",
+    )
+    parser.add_argument("--ssh-monitor", metavar="FILE", help="the monitor for HOST, if it is another kind of machine")
     add_limit_options(parser)
     add_budget_options(parser)
     parser.add_argument(
@@ -125,6 +131,10 @@ def main(words: list[str]) -> int:
         parser.error("argument --timeout: at least 1ns")
     check_budget_options(parser, args)
     check_limit_options(parser, args)
+    if args.ssh is not None and wants_limit(args):
+        parser.error("--limit and --cgroup make groups on this machine: they exclude --ssh")
+    if args.ssh is None and args.ssh_monitor is not None:
+        parser.error("--ssh-monitor takes an --ssh")
     try:
         return _Run(args, command).execute()
     except HiwaterError as error:
@@ -162,7 +172,7 @@ class _Run:
         self.args = args
         self.command = command
         self.reports = not args.quiet or args.json is not None or has_budget(args)
-        self.monitor = find_monitor()
+        self.monitor = find_monitor()  # also where it is to go to another machine
         self.unfinished: list[OutputFile] = []
         try:
             self.file = self._open(args.output)
@@ -204,6 +214,10 @@ class _Run:
 
     def _measure(self) -> int:
         """Executes the command; the monitor's exit status, negative if a signal killed it."""
+        if self.args.ssh is not None:
+            from hiwater.cli import remote
+
+            return remote.measure(self.args, self.command, self.fd, self._let_go)
         foreground = Foreground()
         arguments = monitor_arguments(
             self.monitor,
