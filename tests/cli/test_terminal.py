@@ -8,6 +8,7 @@ import re
 import select
 import shlex
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,8 +34,9 @@ class Terminal:
 
     def expect(self, pattern: str) -> str:
         """Waits until it appears, and forgets what came before."""
+        until = time.monotonic() + PATIENCE_SECONDS
         while not (match := re.search(pattern, self.seen)):
-            if not select.select([self.fd], [], [], PATIENCE_SECONDS)[0]:
+            if not select.select([self.fd], [], [], max(0.0, until - time.monotonic()))[0]:
                 raise AssertionError(f"{pattern!r} did not appear: {self.seen!r}")
             self.seen += os.read(self.fd, 4096).decode(errors="replace")
         self.seen = self.seen[match.end() :]

@@ -16,6 +16,7 @@ complete -c hiwater -n '__fish_seen_subcommand_from run' -l limit -x -d 'the mem
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l limit-swap -x -d 'swap beside it (default 0; max: as much as there is)'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l limit-method -x -a 'auto cgroup rlimit rlimit-data' -d 'cgroup: one that hiwater makes; auto: that, or a scope of systemd; rlimit, rlimit-data: RLIMIT_AS or RLIMIT_DATA of each process, which limits what it may ask for, not what it uses'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l cgroup -d 'measure in a cgroup of its own too: page cache, tmpfs, kernel memory'
+complete -c hiwater -n '__fish_seen_subcommand_from run' -l live -d 'show the processes and their memory on the terminal meanwhile; COMMAND must not use that itself'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l budget -x -d 'the most that the peak RSS may be, e.g. 64MiB or 64MB; exit status 123 if COMMAND succeeded but needed more, 125 if that cannot be told'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l budget-tree -x -d 'the same for the peak of the whole process tree'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l budget-exit-code -x -d 'the exit status of a budget that was not kept (default 123)'

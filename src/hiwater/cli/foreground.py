@@ -33,6 +33,19 @@ WATCHED = {
 _SENT_BY_A_PROCESS = (0, -1, -6)
 
 
+class Companion:
+    """A further child of ours, beside the monitor; this one does nothing."""
+
+    def changed(self) -> None:
+        """Some child has changed: perhaps this one."""
+
+    def step_aside(self) -> None:
+        """We are about to be stopped: the terminal belongs to the shell again when this returns."""
+
+    def come_back(self) -> None:
+        """We go on."""
+
+
 class Foreground:
     """Blocks the signals when it is made; the mask of before is what the command is to start with."""
 
@@ -82,11 +95,13 @@ class Foreground:
             hint = ": too many or too long arguments" if number == errno.E2BIG else ""
             raise MonitorError(f"cannot start {os.fsdecode(arguments[0])}: {os.strerror(number)}{hint}")
 
-    def wait(self) -> int:
+    def wait(self, companion: Companion | None = None) -> int:
         """Until the monitor has ended: its exit status, negative if a signal killed it."""
+        companion = companion or Companion()
         while True:
             told = signal.sigwaitinfo(WATCHED)
             if told.si_signo == signal.SIGCHLD:
+                companion.changed()
                 pid, status = os.waitpid(self._monitor, os.WNOHANG | os.WUNTRACED)
                 if pid == 0:
                     continue
@@ -94,7 +109,9 @@ class Foreground:
                     self._forget_late_signals()
                     return os.waitstatus_to_exitcode(status)
                 # The terminal stopped the command and the monitor followed: whoever waits for us is to see it too.
+                companion.step_aside()
                 os.kill(os.getpid(), signal.SIGSTOP)
+                companion.come_back()
             else:
                 self._told(told)
 

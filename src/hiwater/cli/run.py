@@ -20,6 +20,7 @@ from hiwater.units import parse_duration_ns
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
     from hiwater.analysis.budget import Judgement
+    from hiwater.cli.live import View
     from hiwater.limits import Enclosure
     from hiwater.recording.model import Recording
 
@@ -36,6 +37,7 @@ examples:
   hiwater run -o build.hiw -- make -j8      keep the recording; hiwater show build.hiw
   hiwater run -q --json peak.json -- ./prog  figures for machines only
   hiwater run --trace -- ./prog             see every process, its first and its last instant
+  hiwater run --live -- make -j8 </dev/null >make.log 2>&1   watch it meanwhile
   hiwater run --timeout 10m -- ./tests      end the whole tree after ten minutes
   hiwater run --budget 64MiB -- ./prog      fail if it needs more
   hiwater run --limit 512MiB -- ./prog      does it run with so much memory, and no swap?
@@ -106,6 +108,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ssh-monitor", metavar="FILE", help="the monitor for HOST, if it is another kind of machine")
     add_limit_options(parser)
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show the processes and their memory on the terminal meanwhile; COMMAND must not use that itself",
+    )
     add_budget_options(parser)
     parser.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="colour the summary (default: auto)"
@@ -133,25 +140,29 @@ def main(words: list[str]) -> int:
     check_limit_options(parser, args)
     if args.ssh is not None and wants_limit(args):
         parser.error("--limit and --cgroup make groups on this machine: they exclude --ssh")
+    if args.ssh is not None and args.live:
+        parser.error("--live follows a recording on this machine, and that of --ssh comes when all is over")
     if args.ssh is None and args.ssh_monitor is not None:
         parser.error("--ssh-monitor takes an --ssh")
     try:
-        return _Run(args, command).execute()
+        return _Run(args, command, options).execute()
     except HiwaterError as error:
         return _complain(error)
 
 
 def _complain(error: HiwaterError) -> int:
+    _say(f"hiwater: {_text(error)}\n")
+    if isinstance(error, CommandNotFoundError):
+        return NOT_FOUND
+    return NOT_EXECUTABLE if isinstance(error, CommandNotExecutableError) else OWN_FAILURE
+
+
+def _text(error: HiwaterError) -> str:
     if isinstance(error, (CommandNotFoundError, CommandNotExecutableError)):
         from hiwater.views.names import visible
 
-        text = f"{visible(str(error.filename))}: {error.strerror}"
-        status = NOT_FOUND if isinstance(error, CommandNotFoundError) else NOT_EXECUTABLE
-    else:
-        text = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
-        status = OWN_FAILURE
-    _say(f"hiwater: {text}\n")
-    return status
+        return f"{visible(str(error.filename))}: {error.strerror}"
+    return str(error.strerror if isinstance(error, OSError) and error.strerror else error)
 
 
 def _say(text: str) -> None:
@@ -168,11 +179,13 @@ def _say(text: str) -> None:
 class _Run:
     """One execution, from the files that are opened before it to the summary behind it."""
 
-    def __init__(self, args: argparse.Namespace, command: list[str]) -> None:
+    def __init__(self, args: argparse.Namespace, command: list[str], options: list[str]) -> None:
         self.args = args
         self.command = command
+        self.view: View | None = None
         self.reports = not args.quiet or args.json is not None or has_budget(args)
         self.monitor = find_monitor()  # also where it is to go to another machine
+        self.terminal = self._terminal(options) if args.live else None
         self.unfinished: list[OutputFile] = []
         try:
             self.file = self._open(args.output)
@@ -182,6 +195,11 @@ class _Run:
             raise
         self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
         self.enclosure: Enclosure | None = None
+
+    def _terminal(self, options: list[str]) -> int:
+        from hiwater.cli.live import open_terminal
+
+        return open_terminal(self.command, ["hiwater", "run", *options, "--"])
 
     def _open(self, path: str | None) -> OutputFile | None:
         if path is None:
@@ -207,6 +225,8 @@ class _Run:
             if wants_limit(self.args):
                 self.enclosure = enclose(self.args)
             return self._conclude(self._measure())
+        except HiwaterError as error:
+            return self._complain(error)
         finally:
             self._discard()
             if self.enclosure is not None:
@@ -234,11 +254,35 @@ class _Run:
         )
         foreground.start(arguments, self.fd)
         self._let_go()
+        if self.terminal is not None:
+            self.view = self._show(self.terminal)
         if self.reports:
             # While the command runs there is time for what is slow to import.
             for module in ("analysis.summary", "recording.reader", "views.terminal"):
                 import_module(f"hiwater.{module}")
-        return foreground.wait()
+        status = foreground.wait(self.view)
+        if self.view is not None:
+            self.view.finish()
+        return status
+
+    def _show(self, terminal: int) -> View:
+        from hiwater.cli.live import View
+        from hiwater.views import names, style
+
+        name = names.visible(os.path.basename(self.command[0]))
+        return View(
+            terminal,
+            self.fd,
+            color=style.use_color(style.Color(self.args.color), True, os.environ),
+            goes_on=f"{name} goes on, Ctrl-C reaches it"
+            + ("" if self.args.quiet else "; the summary comes at its end"),
+        )
+
+    def _complain(self, error: HiwaterError) -> int:
+        status = _complain(error)
+        if self.view is not None:  # who watched the command there does not see its redirected error stream
+            self.view.say(f"hiwater: {_text(error)}\n")
+        return status
 
     def _remove(self, enclosure: Enclosure) -> None:
         enclosure.close()
@@ -263,7 +307,7 @@ class _Run:
         if recording is not None:
             own = self._report(recording) or own
         if failure is not None:
-            own = _complain(failure)
+            own = self._complain(failure)
         return status if status > 0 else own
 
     def _keep(self, file: OutputFile, data: bytes) -> int:
@@ -274,7 +318,7 @@ class _Run:
             else:
                 file.finish()
         except HiwaterError as error:
-            return _complain(error)
+            return self._complain(error)
         return 0
 
     def _report(self, recording: Recording) -> int:
@@ -286,24 +330,31 @@ class _Run:
             try:
                 self._write_json(json_view.render(recording, judgements))
             except (HiwaterError, OSError) as error:
-                failed = _complain(
+                failed = self._complain(
                     error if isinstance(error, HiwaterError) else HiwaterError(f"--json: {error.strerror}")
                 )
                 own = own or failed
-        if sys.stderr is not None and (not self.args.quiet or judgements):
-            self._say_summary(recording, judgements)
+        if not self.args.quiet or judgements:
+            from hiwater.views import style
+
+            if sys.stderr is not None:
+                width = style.columns(sys.stderr)
+                text = self._summary(recording, judgements, width=width, is_terminal=sys.stderr.isatty())
+                _say(style.encodable(text, sys.stderr.encoding))
+            if self.view is not None:
+                text = self._summary(recording, judgements, width=self.view.columns, is_terminal=True)
+                self.view.say(style.encodable(text, sys.stderr.encoding if sys.stderr is not None else None))
         return own
 
-    def _say_summary(self, recording: Recording, judgements: tuple[Judgement, ...]) -> None:
+    def _summary(
+        self, recording: Recording, judgements: tuple[Judgement, ...], *, width: int, is_terminal: bool
+    ) -> str:
         """A budget that was not kept is said even where no summary is wanted."""
         from hiwater.views import budget_text, style, terminal
 
-        color = style.use_color(style.Color(self.args.color), sys.stderr.isatty(), os.environ)
-        text = ""
-        if not self.args.quiet:
-            text = terminal.render(recording, width=style.columns(sys.stderr), color=color)
-        text += budget_text.render(judgements, color=color, failures_only=self.args.quiet)
-        _say(style.encodable(text, sys.stderr.encoding))
+        color = style.use_color(style.Color(self.args.color), is_terminal, os.environ)
+        text = "" if self.args.quiet else terminal.render(recording, width=width, color=color)
+        return text + budget_text.render(judgements, color=color, failures_only=self.args.quiet)
 
     def _write_json(self, text: str) -> None:
         data = text.encode()

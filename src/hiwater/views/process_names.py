@@ -41,23 +41,28 @@ class ProcessName:
 
 def process_names(recording: Recording) -> dict[int, ProcessName]:
     """By the number of the process."""
-    titles: dict[int, str] = {}
-    alike: dict[str, list[Process]] = {}
-    for process in recording.observed_processes:
-        told = title(_arguments(process))
+    return told_apart(
+        (process.number, name_of(recording, process), _arguments(process)) for process in recording.observed_processes
+    )
+
+
+def told_apart(processes: Iterable[tuple[int, str, Sequence[str]]]) -> dict[int, ProcessName]:
+    """By their numbers; each comes with its name and its arguments, of which the first is the program again."""
+    found: dict[int, ProcessName] = {}
+    alike: dict[str, list[tuple[int, Sequence[str]]]] = {}
+    for number, name, arguments in processes:
+        told = title(arguments)
         if told is not None:
-            titles[process.number] = visible(told)
+            found[number] = ProcessName(visible(told), "", "")
         else:
-            alike.setdefault(visible(name_of(recording, process)), []).append(process)
-    found = {number: ProcessName(told, "", "") for number, told in titles.items()}
-    for name, processes in alike.items():
-        common = _common(_arguments(process)[1:] for process in processes)
-        for process in processes:
-            arguments = _arguments(process)[1:]
+            alike.setdefault(visible(name), []).append((number, arguments[1:]))
+    for name, members in alike.items():
+        common = _common(arguments for _, arguments in members)
+        for number, arguments in members:
             own = tuple(dict.fromkeys(argument for argument in arguments if argument not in common))
             lasting = tuple(argument for argument in own if not argument.startswith(_TEMPORARY)) or own
-            found[process.number] = ProcessName(
-                name, command_line(arguments), command_line(lasting) if len(processes) > 1 else ""
+            found[number] = ProcessName(
+                name, command_line(arguments), command_line(lasting) if len(members) > 1 else ""
             )
     return found
 

@@ -3,6 +3,8 @@ in a row of small bars."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hiwater.analysis.process_tree import Node, nodes
 from hiwater.analysis.stack import peak_ns
 from hiwater.analysis.timeline import course
@@ -34,11 +36,11 @@ def render(recording: Recording, *, width: int = 100, color: bool = False, unico
     lines = [style.aside(head + ("  memory over time" if cells >= 16 else ""))]
     peak = recording.summary.peak_process
     called = process_names(recording)
-    for node, branch in zip(found, _branches(found, _BRANCHES if unicode else _PLAIN_BRANCHES), strict=True):
+    for node, branch in zip(found, branches([node.depth for node in found], unicode=unicode), strict=True):
         name = _name(called[node.process.number], branch, names)
         bold = style.figure if peak is not None and peak.pid == node.process.pid else str
-        bars = _bars(node, _BLOCKS if unicode else _PLAIN_BLOCKS) if cells else ""
-        lines.append((bold(name) + _numbers(node) + (f"  {bars}" if bars else "")).rstrip())
+        drawn = bars(node.outline, unicode=unicode).rstrip() if cells else ""
+        lines.append((bold(name) + _numbers(node) + (f"  {drawn}" if drawn else "")).rstrip())
     return "".join(line + "\n" for line in lines)
 
 
@@ -56,22 +58,21 @@ def _numbers(node: Node) -> str:
     return f"{node.process.pid:>9}{mib(node.peak_bytes):>10}{share:>15}{lived.replace(' min ', ':'):>10}"
 
 
-def _bars(node: Node, blocks: str) -> str:
-    most = max((size for size in node.outline if size is not None), default=0)
+def bars(outline: Sequence[int | None], *, unicode: bool = True) -> str:
+    """A row of small bars, the tallest one for the largest size; blank where there is none."""
+    blocks = _BLOCKS if unicode else _PLAIN_BLOCKS
+    most = max((size for size in outline if size is not None), default=0)
     if not most:
-        return ""
-    return "".join(
-        " " if size is None else blocks[max(0, size * len(blocks) - 1) // most] for size in node.outline
-    ).rstrip()
+        return " " * len(outline)
+    return "".join(" " if size is None else blocks[max(0, size * len(blocks) - 1) // most] for size in outline)
 
 
-def _branches(found: list[Node], signs: tuple[str, str, str, str]) -> list[str]:
-    """What stands before each name: which process is whose child."""
-    more, last, through, gap = signs
+def branches(depths: Sequence[int], *, unicode: bool = True) -> list[str]:
+    """What stands before each name of a tree: which process is whose child. Parents come before their children."""
+    more, last, through, gap = _BRANCHES if unicode else _PLAIN_BRANCHES
     lines = []
     open_at: dict[int, bool] = {}
-    for node in reversed(found):  # from below it is known whether a sibling follows
-        depth = node.depth
+    for depth in reversed(depths):  # from below it is known whether a sibling follows
         follows = open_at.get(depth, False)
         before = "".join(through if open_at.get(level, False) else gap for level in range(1, min(depth, _DEEPEST)))
         lines.append(before + (more if follows else last) if depth else "")
