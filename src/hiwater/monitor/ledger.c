@@ -14,6 +14,7 @@
 #define COST_MAX (500 * NS_PER_MS)  /* one that would take longer is not begun */
 #define COST_MIN (5 * NS_PER_MS)    /* one is given up at double the estimate, but not before */
 #define FIXED_NS 100000.0	    /* of an estimate */
+#define DEAREST_MIB 200000.0	    /* ns: above that, it is not the memory that costs */
 #define WORTH 1.02		    /* times what there was at the last one */
 #define LEAP 1.5		    /* the same, on a steep way up */
 #define STEP (1 << 20)		    /* the least that it must have grown by on the way up */
@@ -40,7 +41,7 @@ struct kept {
 };
 static struct kept *unwritten;
 static int64_t budget = BURST, budget_at, bytes_left = BYTES_BURST, largest;
-static double ns_per_mib = 18000;
+static double ns_per_mib = 18000; /* 4 KiB pages; a fraction of it where they are huge */
 
 static double mib(int64_t bytes)
 {
@@ -53,7 +54,16 @@ static int64_t estimate(const struct image *im, int64_t rss)
 
 	if (l->cost_ns == 0)
 		return (int64_t)(FIXED_NS + ns_per_mib * mib(rss));
-	return rss > l->cost_rss ? (int64_t)((double)l->cost_ns * (double)rss / (double)l->cost_rss) : l->cost_ns;
+	return l->cost_ns + (rss > l->cost_rss ? (int64_t)(ns_per_mib * mib(rss - l->cost_rss)) : 0);
+}
+
+/* What a MiB costs shows in large processes; in small ones it is the number of mappings that costs. */
+static void learn(int64_t cost_ns, int64_t rss)
+{
+	double seen = (double)cost_ns / mib(rss);
+
+	if (rss >= LARGE_BYTES && seen < DEAREST_MIB)
+		ns_per_mib += (seen - ns_per_mib) / 4;
 }
 
 static void refill(int64_t now)
@@ -153,7 +163,7 @@ static void take(struct proc *p, int64_t now, int64_t cost, bool held)
 		l->t_ns = now;
 		l->cost_ns = reading.cost_ns;
 		l->cost_rss = rss;
-		ns_per_mib += ((double)reading.cost_ns / (mib(rss) + 1) - ns_per_mib) / 8;
+		learn(reading.cost_ns, rss);
 		bytes_left -= (int64_t)reading.size;
 		keep(&reading);
 		break;
@@ -205,8 +215,11 @@ static bool too_large(const struct proc *p, int64_t cost)
 static bool can_afford_now(const struct image *im, int64_t now, int64_t rss, int64_t cost)
 {
 	double lifetime = (double)(now - im->t_ns);
+	int64_t debt = rss >= LARGE_BYTES ? BURST : usable(rss);
 
-	return usable(rss) > 0 && (cost <= 2 * usable(rss) || (double)(im->ledger.spent_ns + cost) <= SHARE * lifetime);
+	if (usable(rss) <= 0)
+		return false;
+	return cost <= usable(rss) + debt || (double)(im->ledger.spent_ns + cost) <= SHARE * lifetime;
 }
 
 /* On the way up: when it is slow, at every small step; when it is steep, now and then. */
