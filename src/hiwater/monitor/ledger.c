@@ -211,15 +211,17 @@ static bool too_large(const struct proc *p, int64_t cost)
 	return true;
 }
 
-/* At a plateau, or at the exit: now or never. Goes into debt that is paid off later. */
-static bool can_afford_now(const struct image *im, int64_t now, int64_t rss, int64_t cost)
+/* At a plateau, or at the exit: now or never. Goes into debt that is paid off later; at the exit of a large process, where
+ * nobody is slowed any more, into a deeper one. */
+static bool can_afford_now(const struct image *im, int64_t now, int64_t rss, int64_t cost, bool at_exit)
 {
 	double lifetime = (double)(now - im->t_ns);
-	int64_t debt = rss >= LARGE_BYTES ? BURST : usable(rss);
+	bool large = rss >= LARGE_BYTES;
+	int64_t mine = usable(rss) + (large && at_exit ? BURST : 0), debt = large ? BURST : mine;
 
-	if (usable(rss) <= 0)
+	if (mine <= 0)
 		return false;
-	return cost <= usable(rss) + debt || (double)(im->ledger.spent_ns + cost) <= SHARE * lifetime;
+	return cost <= mine + debt || (double)(im->ledger.spent_ns + cost) <= SHARE * lifetime;
 }
 
 /* On the way up: when it is slow, at every small step; when it is steep, now and then. */
@@ -277,7 +279,7 @@ void ledger_look(struct proc *p, int64_t now)
 
 	int64_t before = budget;
 
-	if (steady ? can_afford_now(im, now, rss, cost) : has_grown(im, rss, step) && can_afford_on_the_way(im, now, rss, cost))
+	if (steady ? can_afford_now(im, now, rss, cost, false) : has_grown(im, rss, step) && can_afford_on_the_way(im, now, rss, cost))
 		take(p, now, cost, false);
 	g.snapshot_ns += before - budget;
 }
@@ -298,6 +300,6 @@ void ledger_exit(struct proc *p, int64_t now, int64_t threads)
 	int64_t cost = estimate(im, rss);
 
 	refill(now);
-	if (cost <= COST_MAX && can_afford_now(im, now, rss, cost))
+	if (cost <= COST_MAX && can_afford_now(im, now, rss, cost, true))
 		take(p, now, cost, threads <= 1);
 }
