@@ -123,9 +123,15 @@ class Stream:
         samples: int = 10,
         pte: int = -1,
         hugetlb: int = -1,
+        exact: int = -1,
+        exact_lost: int = 0,
+        exact_least: int | None = None,
+        raced: bool = False,
     ) -> Stream:
+        """``exact``: the maximum by events; ``exact_least`` is the same unless it is given."""
         marks = (hwm, max_rss, vm_peak, folded)
-        rest = (50 * MS, swap, last_read_ns, threads, pte, hugetlb)
+        told = (exact, exact_lost, exact if exact_least is None else exact_least, 50 * MS, raced)
+        rest = (50 * MS, swap, last_read_ns, threads, pte, hugetlb, *(told if exact >= 0 else (-1,) * 5))
         fixed = self._pack(wire.IMAGE_END, t_ns, number, samples, *last, *marks, *at_max, *rest)
         return self.record(RecordType.IMAGE_END, fixed, how)
 
@@ -206,9 +212,16 @@ class Stream:
         hugetlb: int = 0,
         demand: int = 0,
         coarse: int = 0,
+        events: int = -1,
+        lost: int = 0,
+        sum_peak: int = 0,
+        took: int = 0,
+        gave: int = 0,
     ) -> Stream:
+        """``events``: how many there were; without it, none were asked for."""
         values = (100 * MS, MS, 100, 100, 1, 2 * MS, unseen, 2 * MS, max_alive, processes, floor, uncounted, swap,
-                  pte, hugetlb, demand, coarse)  # fmt: skip
+                  pte, hugetlb, demand, coarse,
+                  *((events, lost, sum_peak, 50 * MS, took, gave, MS) if events >= 0 else (-1,) * 7))  # fmt: skip
         return self.record(RecordType.STATS, self._pack(wire.STATS, *values))
 
     def end(

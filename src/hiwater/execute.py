@@ -37,6 +37,7 @@ def run(
     command: Sequence[str | bytes],
     *,
     mode: Mode | str = Mode.QUIET,
+    exact: bool = False,
     timeout: float | None = None,
     period: float | None = None,
     linger: float | None = None,
@@ -63,6 +64,8 @@ def run(
     ``stdin``, ``input``, ``stdout``, ``stderr``, ``capture_output``, ``text``, ``encoding``, ``errors``, ``env`` and
     ``cwd`` are as for :func:`subprocess.run`. Captured output is in ``recording.stdout`` and ``.stderr``.
 
+    ``exact``: follow every change of memory as an event, for exact peaks and an exact timeline. That takes root or
+    CAP_PERFMON; where it is refused, a warning ``exact-refused`` says why and ``mode`` is what is left.
     ``timeout``: seconds after which the whole tree is ended; the recording is returned all the same, and its
     ``ended_by`` is ``"timeout"``. ``check``: raise :class:`CommandFailedError` unless the command exits with 0.
     ``period`` (seconds between two looks), ``linger`` (seconds to wait for descendants that outlive the command).
@@ -74,7 +77,7 @@ def run(
     cgroup of the command's own, without a limit.
     """
     enclosure = _Enclosing(limit, limit_swap, limit_method, cgroup)
-    session = _Session(command, mode, timeout, period, linger, output, force, enclosure)
+    session = _Session(command, mode, exact, timeout, period, linger, output, force, enclosure)
     pipes = _pipes(input, stdin, stdout, stderr, capture_output)
     with session:
         process = subprocess.Popen(
@@ -100,6 +103,7 @@ async def run_async(
     command: Sequence[str | bytes],
     *,
     mode: Mode | str = Mode.QUIET,
+    exact: bool = False,
     timeout: float | None = None,
     period: float | None = None,
     linger: float | None = None,
@@ -123,7 +127,7 @@ async def run_async(
 ) -> Recording:
     """:func:`run` for asyncio; a task that is cancelled ends the command."""
     enclosure = _Enclosing(limit, limit_swap, limit_method, cgroup)
-    session = _Session(command, mode, timeout, period, linger, output, force, enclosure)
+    session = _Session(command, mode, exact, timeout, period, linger, output, force, enclosure)
     pipes = _pipes(input, stdin, stdout, stderr, capture_output)
     with session:
         process = await asyncio.create_subprocess_exec(
@@ -172,6 +176,7 @@ class _Session:
         self,
         command: Sequence[str | bytes],
         mode: Mode | str,
+        exact: bool,
         timeout: float | None,
         period: float | None,
         linger: float | None,
@@ -189,6 +194,7 @@ class _Session:
                 fd,
                 command,
                 mode=_mode(mode),
+                exact=exact,
                 period_ns=_ns("period", period),
                 timeout_ns=_ns("timeout", timeout),
                 linger_ns=_ns("linger", linger),

@@ -43,6 +43,7 @@ def monitor_arguments(
     command: Sequence[str | bytes],
     *,
     mode: Mode = Mode.QUIET,
+    exact: bool = False,
     period_ns: int | None = None,
     timeout_ns: int | None = None,
     linger_ns: int | None = None,
@@ -53,6 +54,7 @@ def monitor_arguments(
     """The command line of the monitor; ``None`` leaves an option to its default.
 
     ``output``: the descriptor or the file that it writes to.
+    ``exact``: follow every change as an event where the user may; where not, ``mode`` is what is left.
     ``period_ns``: how often to look; stretched where that would cost more than 2 % of a core. ``timeout_ns``: after it
     the whole tree is ended. ``linger_ns``: how long descendants that outlive the command are waited for.
     ``launcher_pid``: the process that the command would inherit from (default: the monitor's parent). ``signal_mask``:
@@ -62,6 +64,8 @@ def monitor_arguments(
     if period_ns is not None and period_ns < MIN_PERIOD_NS:
         raise MisuseError("the period between two looks is at least 100us")
     arguments = [os.fsencode(monitor), *_output(output), b"--mode", mode.value.encode()]
+    if exact:
+        arguments.append(b"--exact")
     for name, value in (
         ("period", period_ns),
         ("timeout", timeout_ns),

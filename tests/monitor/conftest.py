@@ -94,7 +94,23 @@ def tracing(binary: Path, room: Path, reports: Path, checked: None) -> Monitor:
     return _monitor(binary, "trace", room, reports)
 
 
-@pytest.fixture(params=["quiet", "trace"])
+def _exact(binary: Path, room: Path, reports: Path) -> Monitor:
+    """With events of every change; skips where that is refused."""
+    monitor = _monitor(binary, "exact", room, reports)
+    refused = monitor.run("true").recording.facts.exact_refused
+    if refused:
+        pytest.skip(f"--exact is refused here: {refused}")
+    return monitor
+
+
+@pytest.fixture
+def exact(binary: Path, room: Path, reports: Path, checked: None) -> Monitor:
+    return _exact(binary, room, reports)
+
+
+@pytest.fixture(params=["quiet", "trace", "exact"])
 def monitor(request: pytest.FixtureRequest, binary: Path, room: Path, reports: Path, checked: None) -> Monitor:
-    """Both modes: whatever is true of one must be of the other."""
+    """All modes: whatever is true of one must be of the others."""
+    if request.param == "exact":
+        return _exact(binary, room, reports)
     return _monitor(binary, str(request.param), room, reports)

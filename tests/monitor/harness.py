@@ -71,11 +71,20 @@ class Monitor:
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the build itself needs."""
 
+    @property
+    def mode_options(self) -> list[str]:
+        return ["--exact"] if self.mode == "exact" else ["--mode", self.mode]
+
+    @property
+    def sees_all(self) -> bool:
+        """Every birth and every end is told to it."""
+        return self.mode != "quiet"
+
     def program(self, name: str) -> str:
         return str(self.room / name)
 
     def command(self, options: Iterable[str], command: Iterable[str | bytes]) -> list[str | bytes]:
-        return [self.path, "--mode", self.mode, *options, "--", *command]
+        return [self.path, *self.mode_options, *options, "--", *command]
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**os.environ, **self.environment, **(more or {})}

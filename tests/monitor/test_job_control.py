@@ -66,7 +66,7 @@ def terminal(monitor: Monitor) -> Iterator[Terminal]:
 
 
 def command(monitor: Monitor, *verbs: str) -> str:
-    return " ".join([monitor.path, "--mode", monitor.mode, "--", monitor.program("act"), *verbs])
+    return " ".join([monitor.path, *monitor.mode_options, "--", monitor.program("act"), *verbs])
 
 
 def test_stop_and_foreground(monitor: Monitor, terminal: Terminal) -> None:
@@ -137,7 +137,9 @@ def test_the_terminal_is_the_commands(monitor: Monitor, terminal: Terminal) -> N
 
 def test_a_shell_inside(monitor: Monitor, terminal: Terminal) -> None:
     """A shell inside the monitor has job control of its own."""
-    terminal.type(f"{monitor.path} --mode {monitor.mode} bash --norc --noprofile --noediting -i; echo status-$?-")
+    terminal.type(
+        f"{monitor.path} {' '.join(monitor.mode_options)} bash --norc --noprofile --noediting -i; echo status-$?-"
+    )
     terminal.type(f"{monitor.program('act')} say inner read")
     terminal.expect(rb"inner\r\n")
     terminal.raw(b"\x1a")

@@ -33,10 +33,16 @@ def mode_of(outcome: Outcome) -> str | None:
 
 
 def test_unprivileged(monitor: Monitor) -> None:
-    """An unprivileged user needs nothing more than root does, in either mode."""
+    """An unprivileged user needs nothing more than root does, except for --exact: without that right, quiet mode is
+    used."""
     needs_root("setpriv")
     outcome = monitor.act("euid", "fork", "grow", 20, "exec", "grow", 5, "exit", 3, prefix=AS_NOBODY)
-    assert (outcome.status, outcome.stdout, mode_of(outcome)) == (3, b"euid 65534\n", monitor.mode)
+    assert (outcome.status, outcome.stdout, mode_of(outcome)) == (
+        3,
+        b"euid 65534\n",
+        "trace" if monitor.mode == "trace" else "quiet",
+    )
+    assert warnings_of(outcome.recording).count("exact-refused") == (monitor.mode == "exact")
     assert ((outcome.recording.end and outcome.recording.end.tree_maxrss_bytes) or 0) >= 20 * MIB
 
 
@@ -97,10 +103,10 @@ def test_setuid_command_of_root(tracing: Monitor, setuid: str) -> None:
 
 
 def test_setuid_inside_the_tree(monitor: Monitor, setuid: str) -> None:
-    """A set-user-ID program that the command starts keeps its privilege in quiet mode; traced it loses it, as under
+    """A set-user-ID program that the command starts keeps its privilege; traced it loses it, as under
     any tracer, and the recording warns."""
     outcome = monitor.run("sh", "-c", '"$0" euid; exit 3', setuid, prefix=AS_NOBODY)
-    expected = b"euid 0\n" if monitor.mode == "quiet" else b"euid 65534\n"
+    expected = b"euid 65534\n" if monitor.mode == "trace" else b"euid 0\n"
     assert (outcome.status, outcome.stdout) == (3, expected)
     assert ("lost-setuid" in warnings_of(outcome.recording)) == (monitor.mode == "trace")
 
@@ -154,7 +160,7 @@ def test_a_tracer_as_the_command(monitor: Monitor, debugger: str) -> None:
 
 @pytest.mark.parametrize("debugger", DEBUGGERS)
 def test_a_tracer_inside_the_tree(monitor: Monitor, debugger: str) -> None:
-    """Inside the tree gdb and strace work in quiet mode. Traced they fail, as under any tracer, and the monitor and
+    """Inside the tree gdb and strace work. Traced they fail, as under any tracer, and the monitor and
     the command go on."""
     needs(debugger)
     script = '"$@"; exit 3'
@@ -162,7 +168,7 @@ def test_a_tracer_inside_the_tree(monitor: Monitor, debugger: str) -> None:
     outcome = monitor.run("sh", "-c", script, "sh", *command)
     assert outcome.status == 3
     assert outcome.recording.complete
-    assert (b"through\n" in outcome.stdout) == (monitor.mode == "quiet")
+    assert (b"through\n" in outcome.stdout) == (monitor.mode != "trace")
 
 
 def test_under_another_tracer(monitor: Monitor) -> None:

@@ -62,7 +62,7 @@ def test_stream_cut_anywhere(monitor: Monitor) -> None:
 
 
 def _full_device(monitor: Monitor, command: list[str]) -> int:
-    line = [monitor.path, "--mode", monitor.mode, "-o", "/dev/full", *command]
+    line = [monitor.path, *monitor.mode_options, "-o", "/dev/full", *command]
     return subprocess.run(line, env=monitor.environ(), check=False, timeout=PATIENCE).returncode
 
 
@@ -77,7 +77,7 @@ def test_reader_gone(monitor: Monitor) -> None:
     """A pipe that nobody reads any more changes neither the command nor its status."""
     reader, writer = os.pipe()
     os.close(reader)
-    line = [monitor.path, "--mode", monitor.mode, "--output-fd", str(writer), monitor.program("act"), "exit", "3"]
+    line = [monitor.path, *monitor.mode_options, "--output-fd", str(writer), monitor.program("act"), "exit", "3"]
     assert subprocess.run(line, env=monitor.environ(), pass_fds=[writer], check=False).returncode == 3
     os.close(writer)
 

@@ -234,7 +234,7 @@ def test_without_path(monitor: Monitor) -> None:
     environment = monitor.environ()
     del environment["PATH"]
     outcome = subprocess.run(
-        [monitor.path, "--mode", monitor.mode, "true"], env=environment, check=False, timeout=PATIENCE
+        [monitor.path, *monitor.mode_options, "true"], env=environment, check=False, timeout=PATIENCE
     )
     assert outcome.returncode == 0
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from tests.truth import truths, users
-from tests.truth.cases import CASES, FAT_CASES, SLIM, Case, Launcher, Tree
-from tests.truth.rows import Row, faults, table
+from tests.truth.cases import CASES, EXACT_CASES, FAT_CASES, SLIM, Case, Launcher, Tree
+from tests.truth.rows import Row, faults, inexact, table
 from tests.truth.users import User
 from tests.truth.workshop import Programs
 
 EXECUTIONS = int(os.environ.get("HW_TRUTH_EXECUTIONS", "5"))
 """How often each case is executed; more of them hunt for what goes wrong rarely."""
 
-MODES = {"quiet": (), "trace": ("--trace",)}
+MODES = {"quiet": (), "trace": ("--trace",), "exact": ("--exact",)}
 USERS = ("me", "nobody")
 
 
@@ -53,6 +53,7 @@ def _rows(case: Case, mode: str, user: User, launcher: Launcher, seen: dict[str,
     """The figures of one execution against its truth."""
     said, truth = seen["json"], seen["truth"]
     peak = truth.peak_rss_bytes
+    assert mode != "exact" or said["exact"]["lost_events"] == 0, said["exact"]
     tree = peak if case.tree is Tree.SINGLE else truth.tree_peak_bytes
     assert tree is not None, "the program did not count its tree"
     return [
@@ -79,7 +80,10 @@ def _measure(programs: Programs, case: Case, mode: str, user: User, launcher: La
     rows = []
     for _ in range(EXECUTIONS):
         seen = _execute(programs, case, mode, user, launcher, _place(room, user))
-        refused = [warning for warning in seen["json"]["warnings"] if warning["code"].startswith("trace-")]
+        warnings = {warning["code"]: warning["message"] for warning in seen["json"]["warnings"]}
+        if "exact-refused" in warnings:
+            pytest.skip(f"--exact is refused here: {warnings['exact-refused']}")
+        refused = [code for code in warnings if code.startswith("trace-")]
         assert not refused, f"asked for --trace, got less: {refused}"
         rows += _rows(case, mode, user, launcher, seen)
         if rows[0].truth < case.at_least_mib << 20 and case.if_less is not None:
@@ -90,7 +94,7 @@ def _measure(programs: Programs, case: Case, mode: str, user: User, launcher: La
 
 def _judge(rows: list[Row], report: list[Row]) -> None:
     report.extend(rows)
-    found = faults(rows)
+    found = faults(rows) + inexact(rows)
     assert not found, "\n".join([*found, table(rows)])
 
 
@@ -112,6 +116,12 @@ def test_a_fat_launcher_changes_nothing(
 ) -> None:
     """What executes hiwater may hold 800 MiB, or have held them: nothing of it is in any figure."""
     _judge(_measure(programs, case, mode, user, launcher, room), report)
+
+
+@pytest.mark.parametrize("case", EXACT_CASES, ids=_case_id)
+def test_what_no_mark_of_the_kernel_shows(programs: Programs, room: Path, report: list[Row], case: Case) -> None:
+    """A peak that stays in the CPUs' own parts of the counters, and is gone before anybody looks, is told by events."""
+    _judge(_measure(programs, case, "exact", users.me(), SLIM, room), report)
 
 
 def test_the_fat_launcher_is_named(programs: Programs, room: Path) -> None:

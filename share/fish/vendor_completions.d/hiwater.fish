@@ -7,6 +7,7 @@ complete -c hiwater -n '__fish_seen_subcommand_from run' -s o -l output -r -d 'k
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l json -r -d 'write the figures to FILE as JSON; - is stdout'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -s f -l force -d 'overwrite the files of -o and --json'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l trace -d 'see every process, with ptrace events of fork, exec and exit; slower where many processes are short'
+complete -c hiwater -n '__fish_seen_subcommand_from run' -l exact -d 'follow every change of memory as an event of the kernel: exact peaks; for root or CAP_PERFMON'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l period -x -d 'look so often (default 1ms; stretched where that costs more than 2% of a core)'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l timeout -x -d 'end the whole tree after TIME, e.g. 30s'
 complete -c hiwater -n '__fish_seen_subcommand_from run' -l linger -x -d 'wait so long for descendants that outlive COMMAND (default 1s)'

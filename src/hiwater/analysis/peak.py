@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hiwater.analysis.precision import counter_error_bytes
+from hiwater.analysis.precision import counter_error_bytes, kernel_version
 from hiwater.analysis.reading import UNKNOWN, Method, Reading
 from hiwater.recording.model import UNKNOWN_RSS, Image, ImageEnd, Process, Recording
 from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags
@@ -65,6 +65,33 @@ class Evidence:
         told = [p.end.maxrss_bytes for p in self.recording.observed_processes if p.end is not None]
         return _largest(self.recording.end.tree_maxrss_bytes if self.recording.end else None, *told)
 
+    @cached_property
+    def events_are_exact(self) -> bool:
+        """Events carry exact sums (since Linux 6.2)."""
+        version = kernel_version(self.recording.facts.kernel)
+        return self.recording.facts.exact and version is not None and version >= (6, 2)
+
+    @cached_property
+    def every_change_told(self) -> bool:
+        """No event was lost, and every image has some; a child that runs in its parent's memory map needs none."""
+        recording, stats = self.recording, self.recording.stats
+        return (
+            recording.facts.exact
+            and recording.complete
+            and bool(recording.images)
+            and stats is not None
+            and stats.lost_events == 0
+            and stats.strangers_gave_bytes is not None
+            and all(
+                self.ends[image.number].exact is not None or image.flags & ImageFlags.SAME_MAP
+                for image in recording.images
+            )
+        )
+
+    def event_error(self, image: ImageEnd) -> int | None:
+        """What the sums that the events of this image carry can be off."""
+        return 0 if self.events_are_exact else self.error_of(image)
+
     @property
     def floor(self) -> int:
         """What ru_maxrss starts from; an unknown floor is taken for none, which can only widen the bounds."""
@@ -92,8 +119,29 @@ def _largest(*values: int | None) -> int | None:
 
 
 def mark(end: ImageEnd) -> int | None:
-    """The largest that was read of one image."""
+    """The largest that is known of one image."""
+    return _largest(_read_mark(end), end.exact.bytes if end.exact is not None else None)
+
+
+def _read_mark(end: ImageEnd) -> int | None:
     return _largest(end.hwm_bytes, end.max_rss_bytes)
+
+
+def image_peak(end: ImageEnd, evidence: Evidence) -> tuple[int | None, Method | None]:
+    """The best single figure for one image, and how it was come by."""
+    exact = end.exact
+    if exact is not None and exact.lost == 0 and evidence.events_are_exact and evidence.recording.facts.statm_exact:
+        # VmHWM is approximate: it may be above the truth as well as below.
+        by_look = end.max_rss_bytes is not None and end.max_rss_bytes > exact.bytes
+        return _largest(exact.bytes, end.max_rss_bytes), Method.RSS_SAMPLED if by_look else Method.RSS_EVENTS
+    size = mark(end)
+    if size is None:
+        return None, None
+    if size == end.max_rss_bytes:
+        return size, Method.RSS_SAMPLED
+    if size != end.hwm_bytes:
+        return size, Method.RSS_EVENTS
+    return size, Method.VMHWM_AT_EXIT if end.how is ImageEndedBy.EXIT_STOP else Method.VMHWM_SAMPLED
 
 
 def peak_rss(evidence: Evidence) -> Reading:
@@ -116,8 +164,16 @@ def _candidates(evidence: Evidence) -> list[tuple[int, int, Method]]:
     """(bytes, precedence of its method among equals, method)."""
     found: list[tuple[int | None, int, Method]] = []
     for image in evidence.ends.values():
+        if evidence.every_change_told and evidence.events_are_exact and evidence.recording.facts.statm_exact:
+            # Nothing approximate is needed, which may be too high as well as too low.
+            found += [
+                (image.exact.bytes if image.exact is not None else None, 5, Method.RSS_EVENTS),
+                (image.max_rss_bytes, 4, Method.RSS_SAMPLED),
+            ]
+            continue
         at_exit = image.how is ImageEndedBy.EXIT_STOP
         found += [
+            (image.exact.bytes if image.exact is not None else None, 5, Method.RSS_EVENTS),
             (image.max_rss_bytes, 4, Method.RSS_SAMPLED),
             (image.hwm_bytes, 3 if at_exit else 2, Method.VMHWM_AT_EXIT if at_exit else Method.VMHWM_SAMPLED),
             # Up to the monitor's own size it tells of the monitor, as ru_maxrss does.
@@ -125,6 +181,8 @@ def _candidates(evidence: Evidence) -> list[tuple[int, int, Method]]:
         ]
     known = [(size, precedence, method) for size, precedence, method in found if size is not None]
     maxrss = evidence.maxrss
+    if known and evidence.every_change_told and evidence.events_are_exact:
+        return known
     if maxrss is not None and (maxrss > evidence.floor or not (known and evidence.every_end_known)):
         known.append((maxrss, 1, Method.WAIT4))
     return known
@@ -141,11 +199,20 @@ def _lower(evidence: Evidence) -> int:
         error = evidence.error_of(image)
         if image.max_rss_bytes is not None and exact:
             low = max(low, image.max_rss_bytes)
+        low = max(low, _told_for_certain(image, evidence))
         if error is None:
             continue
-        low = max(low, (mark(image) or 0) - error)
+        low = max(low, (_read_mark(image) or 0) - error)
         low = max(low, _beyond_floor(image.folded_maxrss_bytes, evidence) or 0)
     return max(low, _beyond_floor(evidence.maxrss, evidence) or 0)
+
+
+def _told_for_certain(image: ImageEnd, evidence: Evidence) -> int:
+    """What the events prove: others may have taken pages of one counter while the events told of another."""
+    stats, error = evidence.recording.stats, evidence.event_error(image)
+    if image.exact is None or error is None or stats is None or stats.strangers_took_bytes is None:
+        return 0
+    return image.exact.least_bytes - stats.strangers_took_bytes - error
 
 
 def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
@@ -158,8 +225,9 @@ def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
 
 
 def _upper(evidence: Evidence, low: int) -> int | None:
-    """The tighter of two bounds; one that contradicts what is certain is none."""
-    bounds = (_upper_by_wait(evidence), _upper_by_trace(evidence))
+    """The tightest of several bounds; one that contradicts what is certain is none."""
+    by_wait = _upper_by_wait(evidence)
+    bounds = (by_wait, _upper_by_trace(evidence), _upper_by_events(evidence, by_wait))
     return min((bound for bound in bounds if bound is not None and bound >= low), default=None)
 
 
@@ -178,6 +246,26 @@ def _upper_by_trace(evidence: Evidence) -> int | None:
         else:
             bounds.append((image.folded_maxrss_bytes or 0) + error)
     return max(bounds)
+
+
+def _upper_by_events(evidence: Evidence, by_wait: int | None) -> int | None:
+    stats = evidence.recording.stats
+    if not evidence.every_change_told or stats is None or stats.strangers_gave_bytes is None:
+        return None
+    bounds = []
+    for image in evidence.ends.values():
+        error = evidence.event_error(image)
+        if image.exact is None:
+            continue  # its memory is another's
+        if error is None:
+            return None
+        size = image.exact.bytes + stats.strangers_gave_bytes + error
+        if image.exact.raced:
+            if by_wait is None:
+                return None
+            size = max(size, by_wait)
+        bounds.append(size)
+    return max(bounds, default=None)
 
 
 def _upper_by_wait(evidence: Evidence) -> int | None:

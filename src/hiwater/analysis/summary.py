@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hiwater.analysis.demand import Demand, demand
 from hiwater.analysis.inherited import Inherited, inherited
 from hiwater.analysis.limit import Limit, LimitVerdict, difference, judge_limit, limit_of
-from hiwater.analysis.peak import Evidence, is_guess, mark, peak_image, peak_rss
+from hiwater.analysis.peak import Evidence, image_peak, is_guess, peak_image, peak_rss
 from hiwater.analysis.reading import Method, Reading
 from hiwater.analysis.tree import Tree, tree_peak
 from hiwater.recording.model import UNKNOWN_RSS, Image, Process, Recording, Rss, Warning_
@@ -43,6 +43,8 @@ class ImageSummary:
     peak_rss_method: Method | None
     start: Rss | None
     """At its first instant; ``None`` unless that was seen (trace mode)."""
+    exact_lost: int | None
+    """Events that were lost while it lived; ``None`` if its changes were not told as events (--exact)."""
     exit: Rss | None
     """At its last instant; ``None`` unless that was seen (trace mode)."""
 
@@ -66,6 +68,19 @@ class Sampling:
     cpu_seconds: float | None
     coarse_bytes: int | None = None
     """Largest change that the timeline leaves out for want of room; 0: it has every one that was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """How every change was followed (--exact)."""
+
+    count: int
+    lost: int
+    sum_peak_bytes: int | None
+    """Largest sum of RSS over the tree at any instant; shared pages count in each process."""
+    sum_peak_seconds: float | None
+    cpu_seconds: float | None
+    """What of ``sampling.cpu_seconds`` the events took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,7 @@ class Summary:
     """The last image of the command itself."""
     processes: tuple[ProcessSummary, ...]
     sampling: Sampling
+    events: Events | None
     limit: Limit | None
     limit_verdict: LimitVerdict | None
     cgroup_difference: str | None
@@ -140,6 +156,7 @@ def summarize(recording: Recording) -> Summary:
         command_image=processes[0].images[-1] if processes and processes[0].images else None,
         processes=processes,
         sampling=_sampling(recording),
+        events=_events(recording),
         limit=limit_of(recording),
         limit_verdict=judge_limit(recording),
         cgroup_difference=difference(recording.cgroup, tree.reading.bytes) if recording.cgroup is not None else None,
@@ -165,13 +182,8 @@ def _process(process: Process, evidence: Evidence) -> ProcessSummary:
 
 def _image(image: Image, evidence: Evidence) -> ImageSummary:
     end = evidence.ends[image.number]
-    size = mark(end)
+    size, method = image_peak(end, evidence)
     at_exit = end.how is ImageEndedBy.EXIT_STOP
-    method = None
-    if size is not None:
-        method = Method.VMHWM_AT_EXIT if at_exit else Method.VMHWM_SAMPLED
-        if size == end.max_rss_bytes:
-            method = Method.RSS_SAMPLED
     return ImageSummary(
         exe=image.exe or None,
         command=image.arguments,
@@ -180,6 +192,7 @@ def _image(image: Image, evidence: Evidence) -> ImageSummary:
         peak_rss_bytes=size,
         peak_rss_method=method,
         start=image.start if image.start.rss_bytes is not None and image.flags & 1 else None,
+        exact_lost=end.exact.lost if end.exact is not None else None,
         exit=end.last if at_exit and end.last.rss_bytes is not None else None,
     )
 
@@ -192,6 +205,19 @@ def _sampling(recording: Recording) -> Sampling:
     return Sampling(period, stats.ticks, _seconds(stats.cpu_ns), stats.coarse_bytes)
 
 
+def _events(recording: Recording) -> Events | None:
+    stats = recording.stats
+    if not recording.facts.exact or stats is None or stats.events is None:
+        return None
+    return Events(
+        stats.events,
+        stats.lost_events or 0,
+        stats.sum_peak_bytes,
+        _seconds(stats.sum_peak_ns),
+        _seconds(stats.events_cpu_ns),
+    )
+
+
 def _own_warnings(evidence: Evidence, peak: Reading, image: Image | None) -> list[Warning_]:
     recording = evidence.recording
     found = []
@@ -202,6 +228,15 @@ def _own_warnings(evidence: Evidence, peak: Reading, image: Image | None) -> lis
             Warning_(
                 "peak-unattributed",
                 "the process that peaked was too short-lived to be seen; --trace sees every process",
+            )
+        )
+    stats = recording.stats
+    if recording.facts.exact and stats is not None and stats.lost_events:
+        found.append(
+            Warning_(
+                "events-lost",
+                f"{stats.lost_events} of {stats.lost_events + (stats.events or 0)} events were lost for want of room: "
+                "what was missed lies within the bounds",
             )
         )
     if image is not None and is_guess(image) and len(recording.arguments) > 1 and evidence.ends[image.number].samples:

@@ -22,12 +22,13 @@ def tree_peak(evidence: Evidence, peak: Reading) -> Tree:
     stats = recording.stats
     seen = recording.last_tree_peak
     alone = stats is not None and (stats.max_alive or 0) <= 1 and stats.unseen == 0
+    told = evidence.every_change_told
     if peak.bytes is None:
         return Tree(Reading(None, None, None, None), None)
     low, high = _lower(evidence, peak), _upper(evidence, peak, alone)
     if seen is None or seen.estimate_bytes <= peak.bytes:
         size, method = peak.bytes, Method.PEAK_RSS
-        if not alone and seen is None:
+        if not alone and seen is None and not told:
             return Tree(Reading(None, low, high, None), None)
     else:
         size, method = seen.estimate_bytes, Method.TREE_SNAPSHOT if seen.snapshot else Method.TREE_SAMPLED
@@ -49,7 +50,24 @@ def _upper(evidence: Evidence, peak: Reading, alone: bool) -> int | None:
     recording = evidence.recording
     if peak.high is None or evidence.error is None or not recording.complete:
         return None
+    if alone and evidence.every_change_told:
+        return peak.high
+    by_events = _upper_by_events(evidence)
     if not recording.tree_upper:
-        return peak.high if alone else None
+        return peak.high if alone else by_events
     rows = [row.sum_bytes + row.images * evidence.error + row.unknown * peak.high for row in recording.tree_upper]
-    return max([peak.high, *rows])
+    by_marks = max([peak.high, *rows])
+    return by_marks if by_events is None else max(peak.high, min(by_marks, by_events))
+
+
+def _upper_by_events(evidence: Evidence) -> int | None:
+    """The largest sum at any instant. Between the events of several threads of one image more may be hidden than any
+    of them tells; then there is none."""
+    stats = evidence.recording.stats
+    if not evidence.every_change_told or not evidence.events_are_exact or stats is None:
+        return None
+    if stats.sum_peak_bytes is None or stats.strangers_gave_bytes is None:
+        return None
+    if any(end.exact is not None and end.exact.raced for end in evidence.ends.values()):
+        return None
+    return stats.sum_peak_bytes + stats.strangers_gave_bytes

@@ -38,6 +38,7 @@ examples:
   hiwater run -q --json peak.json -- ./prog  figures for machines only
   hiwater run --trace -- ./prog             see every process, its first and its last instant
   hiwater run --live -- make -j8 </dev/null >make.log 2>&1   watch it meanwhile
+  sudo hiwater run --exact -- ./prog        follow every change of memory: no bounds, no gaps
   hiwater run --timeout 10m -- ./tests      end the whole tree after ten minutes
   hiwater run --budget 64MiB -- ./prog      fail if it needs more
   hiwater run --limit 512MiB -- ./prog      does it run with so much memory, and no swap?
@@ -87,6 +88,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--trace",
         action="store_true",
         help="see every process, with ptrace events of fork, exec and exit; slower where many processes are short",
+    )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="follow every change of memory as an event of the kernel: exact peaks; for root or CAP_PERFMON",
     )
     parser.add_argument(
         "--period",
@@ -244,6 +250,7 @@ class _Run:
             self.fd,
             self.command,
             mode=Mode.TRACE if self.args.trace else Mode.QUIET,
+            exact=self.args.exact,
             period_ns=self.args.period,
             timeout_ns=self.args.timeout,
             linger_ns=self.args.linger,

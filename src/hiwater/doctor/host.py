@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Protocol
 
+import hiwater
+from hiwater.errors import HiwaterError
 from hiwater.probing import Report, run_probe
 
 
@@ -36,6 +39,9 @@ class Host(Protocol):
 
     def probe(self, *arguments: str) -> Report:
         """Runs hiwater-probe."""
+
+    def exact_refused(self) -> str | None:
+        """Why ``--exact`` is not possible, in the monitor's own words; None if it is."""
 
 
 class LocalHost:
@@ -67,3 +73,11 @@ class LocalHost:
 
     def probe(self, *arguments: str) -> Report:
         return run_probe(self._probe, arguments)
+
+    def exact_refused(self) -> str | None:
+        devnull = subprocess.DEVNULL
+        try:
+            facts = hiwater.run([self._probe, "precision"], exact=True, stdin=devnull, stdout=devnull).facts
+        except HiwaterError as error:
+            return str(error)
+        return None if facts.exact else facts.exact_refused or "the monitor does not say why"

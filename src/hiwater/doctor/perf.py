@@ -6,7 +6,6 @@ from hiwater.doctor.host import Host
 from hiwater.doctor.model import Check, State
 from hiwater.procfs import MalformedFileError, parse_int
 
-_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _PARANOID = "/proc/sys/kernel/perf_event_paranoid"
 
 
@@ -28,19 +27,12 @@ def check_perf(host: Host) -> Check:
 
 
 def check_tracepoint(host: Host) -> Check:
-    """The tracepoint kmem:rss_stat, since Linux 5.5: every change of a resident set."""
-    directory = next((path for path in _TRACEFS if host.exists(f"{path}/events")), None)
-    if directory is None:
-        detail = "tracefs is not mounted or not to be read: no event for each change of a resident set"
-        return Check("rss_stat", State.MISSING, detail, "sudo mount -t tracefs tracefs /sys/kernel/tracing")
-    text = host.read(f"{directory}/events/kmem/rss_stat/id")
-    if text is None:
-        detail = "the tracepoint kmem:rss_stat cannot be read: it came with Linux 5.5, and is root's"
-        return Check("rss_stat", State.MISSING, detail, f"sudo chmod a+rx {directory}" if host.uid else None)
-    if host.probe("try-perf", "--tracepoint", str(parse_int(text))).get("rss_stat_errno") == 0:
-        return Check("rss_stat", State.OK, "every change of a resident set can be followed")
-    detail = "the tracepoint kmem:rss_stat is there, but reading it takes CAP_PERFMON"
-    return Check("rss_stat", State.MISSING, detail, "sudo sysctl kernel.perf_event_paranoid=-1")
+    """The tracepoint kmem:rss_stat, since Linux 5.5: every change of a resident set, which --exact follows."""
+    refused = host.exact_refused()
+    if refused is None:
+        return Check("rss_stat", State.OK, "every change of a resident set can be followed: hiwater run --exact")
+    detail = f"hiwater run --exact is not possible: {refused}"
+    return Check("rss_stat", State.MISSING, detail, "sudo hiwater run --exact -- COMMAND" if host.uid else None)
 
 
 def _paranoid(host: Host) -> int | None:

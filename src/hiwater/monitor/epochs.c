@@ -135,8 +135,10 @@ void tree_image_ended(const struct image *im, bool mark_known)
 {
 	if (im->flags & HW_IMAGE_SAME_MAP)
 		return;
-	if (mark_known && im->hwm >= 0) {
-		ended_now.sum += im->hwm;
+	int64_t mark = im->exact.max > im->hwm ? im->exact.max : im->hwm;
+
+	if (mark_known && mark >= 0) {
+		ended_now.sum += mark;
 		ended_now.images++;
 	} else {
 		ended_now.unknown++;

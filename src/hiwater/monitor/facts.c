@@ -147,6 +147,8 @@ void facts_write(pid_t launcher)
 	if (getcwd(cwd, sizeof(cwd)))
 		stream_fact("cwd", cwd);
 	stream_fact("mode", g.trace ? "trace" : "quiet");
+	if (g.exact)
+		stream_fact("exact", "1");
 	stream_fact_number("period_ns", g.period_ns);
 	stream_fact_number("linger_ns", g.linger_ns);
 	stream_fact_number("timeout_ns", g.timeout_ns);

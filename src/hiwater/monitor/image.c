@@ -30,7 +30,8 @@ static void image_take(struct proc *p, int64_t now, const struct hw_rss *rss, in
 
 	const uint32_t row[IMAGE_PAGES] = {in_pages(rss->rss_bytes), in_pages(rss->anon_bytes), in_pages(rss->shmem_bytes),
 					   in_pages(im->swap), in_pages(im->hwm), in_pages(im->pte), in_pages(im->hugetlb)};
-	if (sample_worth(row, im->written, IMAGE_PAGES)) {
+	exact_looked(im, now, rss, im->swap);
+	if (!exact_rows(im) && sample_worth(row, im->written, IMAGE_PAGES)) {
 		memcpy(im->written, row, sizeof(row));
 		sample_image(now, im->id, row);
 	}
@@ -82,7 +83,8 @@ void image_begin(struct proc *p, int64_t now, uint16_t flags)
 	p->image = (struct image){.id = next_image_id(), .flags = flags, .t_ns = now, .at_max_ns = now, .last_read_ns = now,
 				  .start = {-1, -1, -1, -1}, .last = {-1, -1, -1, -1}, .at_max = {-1, -1, -1, -1}, .hwm = -1,
 				  .max_rss = -1, .vm_peak = -1, .max_swap = -1, .swap = -1, .max_pte = -1, .pte = -1,
-				  .max_hugetlb = -1, .hugetlb = -1, .before_hwm = -1, .file_share = -1, .pss_shmem = -1};
+				  .max_hugetlb = -1, .hugetlb = -1, .before_hwm = -1, .file_share = -1, .pss_shmem = -1,
+				  .exact = {.max = -1, .least = -1, .at_ns = -1, .lost_before = g.lost_before}};
 	memset(p->image.written, 0xff, sizeof(p->image.written));
 	p->due_tick = 0;
 }
@@ -134,7 +136,19 @@ void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss)
 				   .folded_maxrss_bytes = folded_maxrss, .at_max = im->at_max,
 				   .at_max_ns = im->at_max_ns, .max_swap_bytes = im->max_swap,
 				   .last_read_ns = im->last_read_ns, .max_threads = im->threads,
-				   .max_pte_bytes = im->max_pte, .max_hugetlb_bytes = im->max_hugetlb};
+				   .max_pte_bytes = im->max_pte, .max_hugetlb_bytes = im->max_hugetlb,
+				   .exact_max_bytes = im->exact.max, .exact_least_bytes = im->exact.least,
+				   .exact_at_ns = im->exact.at_ns, .exact_lost = -1, .exact_raced = -1};
+	const struct exact *x = &im->exact;
+
+	if (x->max >= 0) {
+		end.exact_lost = g.stats.lost_events - x->lost_before;
+		end.exact_raced = x->raced;
+		if (x->max > im->max_rss) {
+			end.at_max = x->at_max;
+			end.at_max_ns = x->at_ns;
+		}
+	}
 
 	image_announce(p, how == HW_ENDED_ALIVE);
 	stream_event(HW_IMAGE_END, how, &end, sizeof(end));
@@ -205,5 +219,5 @@ void image_over(struct proc *p, int64_t now)
 	p->image_over = true;
 	image_end(p, now, p->exit_read ? HW_ENDED_EXIT_STOP : HW_ENDED_VANISHED, -1);
 	tree_proc_left(p);
-	tree_image_ended(&p->image, p->exit_read);
+	tree_image_ended(&p->image, p->exit_read || exact_whole(&p->image));
 }

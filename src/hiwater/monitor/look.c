@@ -88,7 +88,10 @@ static void first_look(struct proc *p, const struct status *st)
 	struct image *im = &p->image;
 	struct proc *parent = proc_find(p->ppid);
 
-	im->start = (struct hw_rss){st->rss, st->anon, st->file, st->shmem};
+	if (im->start.rss_bytes < 0)
+		im->start = (struct hw_rss){st->rss, st->anon, st->file, st->shmem};
+	if (g.exact)
+		return; /* told by events */
 	if (im->flags & (HW_IMAGE_EVENT | HW_IMAGE_GUESSED)) {
 		im->flags &= (uint16_t)~HW_IMAGE_GUESSED; /* the command, and it has called execve */
 		return;
@@ -141,7 +144,7 @@ enum look look_status(struct proc *p, int64_t now)
 		return LOOK_OK;
 	p->status_tick = g.tick;
 	p->status_epoch = g.epoch;
-	if (im->samples > 0 && !g.trace && another_image(p, &st))
+	if (im->samples > 0 && !births_are_told() && another_image(p, &st))
 		image_replaced(p, now);
 	if (p->tid == p->pid || p->comm_len == 0) {
 		p->comm_len = st.name_len;
@@ -155,14 +158,14 @@ enum look look_status(struct proc *p, int64_t now)
 		struct stat_line stat;
 
 		first_look(p, &st);
-		if (!g.trace && read_stat(p->pid, &stat))
+		if (!births_are_told() && read_stat(p->pid, &stat))
 			im->start_stack = stat.start_stack;
 	}
 	image_note(p, now, &st);
 	if (first && (im->flags & HW_IMAGE_FORKED)) {
 		struct proc *parent = proc_find(p->ppid);
 
-		if (parent && shares_map(p, parent))
+		if (!g.exact && parent && shares_map(p, parent))
 			im->flags |= HW_IMAGE_SAME_MAP;
 		tree_forked(p);
 	}

@@ -31,7 +31,9 @@
 
 #include "monitor.h"
 
-struct globals g = {.period_ns = NS_PER_MS, .linger_ns = NS_PER_S, .kill_after_ns = 2 * NS_PER_S, .epoch = 1};
+struct globals g = {.stats = {.events = -1, .lost_events = -1, .sum_peak_bytes = -1, .sum_peak_ns = -1,
+			     .strangers_took_bytes = -1, .strangers_gave_bytes = -1, .events_cpu_ns = -1},
+		    .period_ns = NS_PER_MS, .linger_ns = NS_PER_S, .kill_after_ns = 2 * NS_PER_S, .epoch = 1};
 
 static int64_t start_ns;
 static struct launch launch = {.error_fd = -1, .release_fd = -1};
@@ -47,9 +49,24 @@ static int64_t monotonic(clockid_t clock)
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+int64_t monotonic_ns(void)
+{
+	return monotonic(CLOCK_MONOTONIC);
+}
+
+int64_t since_start(int64_t at)
+{
+	return at - start_ns;
+}
+
 int64_t now_ns(void)
 {
-	return monotonic(CLOCK_MONOTONIC) - start_ns;
+	return since_start(monotonic_ns());
+}
+
+bool births_are_told(void)
+{
+	return g.trace || g.exact;
 }
 
 int64_t cpu_ns(void)
@@ -61,7 +78,7 @@ bool command_runs(void)
 {
 	int error;
 
-	if (!runs && !g.trace && target_execed(&launch, &error) == EXEC_DONE)
+	if (!runs && !births_are_told() && target_execed(&launch, &error) == EXEC_DONE)
 		runs = true;
 	return runs;
 }
@@ -153,6 +170,26 @@ static void open_output(const struct options *o)
 	stream_open(fd, wall.tv_sec * NS_PER_S + wall.tv_nsec);
 }
 
+/* While the command is held before its execve: --exact, or else --trace, if they were asked for and may be. Returns why
+ * there are no events. */
+static const char *attach(const char **refused, const char **why)
+{
+	const char *no_events = g.exact_wanted ? exact_attach(launch.pid) : NULL;
+
+	if (g.exact) {
+		g.trace = false; /* events tell all that the trace would */
+		*refused = NULL;
+	}
+	if (no_events)
+		stream_fact("exact_refused", no_events);
+	if (g.trace && !trace_seize(launch.pid)) {
+		g.trace = false;
+		*refused = "trace-refused";
+		*why = "this system does not let one process trace another (Yama, seccomp, or a tracer around us)";
+	}
+	return no_events;
+}
+
 static void start(const struct options *o)
 {
 	const char *why = NULL, *refused = g.trace ? target_refuses_trace(o->argv[0], &why) : NULL;
@@ -166,32 +203,30 @@ static void start(const struct options *o)
 	n = read_file("/proc/self/statm", own, sizeof(own));
 	g.stats.floor_bytes = n > 0 && parse_statm(own, (size_t)n, &st) ? st.rss * g.page_size : -1;
 	start_ns = monotonic(CLOCK_MONOTONIC);
-	if (!target_fork(o->argv, &command_mask, g.trace, &launch))
+	if (!target_fork(o->argv, &command_mask, g.trace || g.exact_wanted, &launch))
 		die("cannot fork", strerror(errno));
 	g.command = launch.pid;
 	signals_survive();
-	if (g.trace) {
-		if (!trace_seize(launch.pid)) {
-			g.trace = false;
-			refused = "trace-refused";
-			why = "this system does not let one process trace another (Yama, seccomp, or a tracer around us)";
-		}
-		close(launch.release_fd);
-	}
 	target_let_go(&launch, stream_fd());
+	const char *no_events = attach(&refused, &why);
+
+	target_release(&launch);
 	struct proc *p = proc_add(launch.pid, g.self, 0);
 
 	if (!p)
 		die("no memory", NULL);
+	p->threads = 1;
 	image_begin(p, 0, HW_IMAGE_GUESSED);
 	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* not inherited by what was forked before */
-	if (!g.trace)
+	if (!births_are_told())
 		discover_init(launch.pid);
 	files_budget();
 	facts_write(o->launcher);
 	write_command(o->argv);
 	limit_begin();
 	proc_announce(p, HW_SEEN_EVENT);
+	if (no_events)
+		stream_warning("exact-refused", no_events);
 	if (refused)
 		stream_warning(refused, why);
 	kills_before = oom_kills();

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "protocol.h"
 
@@ -48,6 +49,38 @@ int64_t parse_last_pid(const char *text, size_t len); /* of /proc/loadavg; -1 if
 int64_t find_number(const char *text, size_t len, const char *key); /* "key  N": -1 if it is not there */
 bool parse_decimal(const char *text, int64_t *out);	       /* a whole string, not negative */
 
+/* ---- events.c: the records of a perf ring; no I/O, bounded ---- */
+#define RSS_MEMBERS 4 /* enum of the kernel: file, anonymous, swapped out, shared memory */
+enum rss_member { RSS_FILE, RSS_ANON, RSS_SWAP, RSS_SHMEM };
+struct rss_format { /* of the tracepoint kmem:rss_stat: its number, and where its fields lie */
+	int64_t id;
+	uint32_t mm_id, curr, member, bytes, bytes_size;
+};
+enum event_kind { EVENT_OTHER, EVENT_RSS, EVENT_FORK, EVENT_EXIT, EVENT_EXEC, EVENT_NAME, EVENT_LOST };
+struct event {
+	enum event_kind kind;
+	int64_t t_ns; /* CLOCK_MONOTONIC */
+	int32_t pid, tid, ppid, ptid;
+	uint32_t cpu;
+	uint32_t mm_id, member; /* EVENT_RSS */
+	bool curr;	       /* it is the memory of the process itself */
+	int64_t bytes;	       /* all that the memory map has of it now */
+	int64_t lost;	       /* EVENT_LOST: how many records */
+	size_t name_len;       /* EVENT_EXEC, EVENT_NAME */
+	char name[16];
+};
+bool parse_rss_format(const char *text, size_t len, struct rss_format *out);
+bool parse_event(const unsigned char *record, size_t len, const struct rss_format *f, struct event *out);
+
+/* ---- rings.c: the rings of perf events, merged ---- */
+const char *rings_open(pid_t pid); /* NULL, or why not */
+void rings_close(void);
+int64_t rings_begin(void); /* how many records were lost since */
+bool rings_next(int64_t horizon, struct event *out);
+void rings_end(void);
+int64_t rings_lost_silently(void);
+void rings_sleep(const sigset_t *signals, const struct timespec *left);
+
 /* ---- stream.c: writes events; a failing disk never stops the target ---- */
 int stream_fd(void);
 bool stream_open(int fd, int64_t started_realtime_ns);
@@ -68,6 +101,65 @@ bool sample_worth(const uint32_t *row, const uint32_t *before, int count); /* is
 void samples_make_room(int64_t now);
 void samples_out(void);
 
+/* ---- maps.c: memory maps, as the events tell of them ---- */
+enum { RECENT = 8 };
+struct recent {
+	int64_t t_ns, bytes;
+	int32_t tid;
+};
+struct map {
+	uint32_t id, owner; /* proc; HW_NONE: nobody's yet */
+	int32_t maker_pid, maker_tid;
+	int64_t last_ns;
+	int64_t now[RSS_MEMBERS], low[RSS_MEMBERS], high[RSS_MEMBERS];
+	struct counter {
+		struct recent recent[RECENT];
+		uint32_t at;
+	} counters[RSS_MEMBERS];
+	struct map *next;
+};
+int64_t maps_sum(void); /* RSS of all at the last event, at most */
+int64_t map_high(const struct map *m);
+int64_t map_low(const struct map *m);
+struct map *map_find(uint32_t id);
+struct map *map_add(uint32_t id);
+void map_remove(struct map *m, int64_t t_ns);
+struct map *map_pending(int32_t pid, int32_t tid);
+bool map_event(struct map *m, const struct event *e);
+void map_correct(struct map *m, const int64_t bytes[RSS_MEMBERS], int64_t t_ns);
+void maps_in_doubt(void);
+
+/* ---- exact.c: follows events (--exact) ---- */
+struct exact_row {
+	int64_t t_ns;
+	struct hw_rss rss;
+	int64_t swap;
+};
+struct exact { /* of one image */
+	int64_t max, least, at_ns; /* -1 unknown */
+	int64_t lost_before;
+	struct hw_rss at_max;
+	bool raced;
+	struct exact_window { /* the period under way */
+		bool open;
+		int64_t begin_ns;
+		struct exact_row low, high, last;
+	} window;
+	bool looked; /* and what was seen then */
+	int64_t looked_ns, seen_swap;
+	struct hw_rss seen;
+};
+struct proc;
+struct image;
+const char *exact_attach(pid_t pid); /* NULL, or why not */
+void exact_drain(void);
+void exact_looked(struct image *im, int64_t now, const struct hw_rss *rss, int64_t swap);
+bool exact_rows(const struct image *im);
+bool exact_whole(const struct image *im);
+bool exact_end_is_coming(struct proc *p);
+bool exact_lives_on(const struct proc *p, int64_t now);
+void exact_finish(void);
+
 /* ---- procs.c: the processes of the tree ---- */
 struct ledger_state { /* see ledger.c */
 	int64_t rss, t_ns;	   /* at the last reading; 0: none */
@@ -87,6 +179,7 @@ struct image {
 	uint32_t samples;
 	uint32_t written[IMAGE_PAGES]; /* the row that was written last */
 	uint64_t start_stack;
+	struct exact exact;
 	/* what is known of sharing: pages counted elsewhere in the tree, and the shares by smaps_rollup */
 	int64_t duplicate;	  /* anonymous bytes that another process of the tree also counts */
 	double file_share;	  /* Pss_File / Rss_File, or < 0 */
@@ -112,6 +205,11 @@ struct proc {
 	bool ignored_sigchld, uncounted, announced, in_use, faults_known;
 	bool exit_read;	 /* its marks were read while it was held at its exit */
 	bool image_over; /* a zombie: its last image has ended, its parent has yet to wait */
+	/* with --exact: */
+	bool map_known, untold, exit_told;
+	uint32_t map_id;
+	int32_t threads, gone_looks;
+	int64_t exit_told_ns;
 	uint32_t owner;	 /* proc whose pages image.duplicate are copies of */
 	int32_t next;	 /* chain of the hash table */
 };
@@ -204,7 +302,8 @@ struct launch {
 	int release_fd; /* close it: go */
 };
 bool target_fork(char **argv, const sigset_t *mask, bool hold, struct launch *out);
-void target_let_go(const struct launch *l, int keep);
+void target_let_go(struct launch *l, int keep);
+void target_release(struct launch *l);
 enum exec_state { EXEC_PENDING, EXEC_DONE, EXEC_FAILED };
 enum exec_state target_execed(struct launch *l, int *error);
 void signals_block(sigset_t *initial_mask, sigset_t *handled);
@@ -251,7 +350,8 @@ _Noreturn void die(const char *text, const char *detail);
 
 /* ---- main.c ---- */
 struct globals {
-	bool trace;
+	bool trace, exact;
+	bool exact_wanted;
 	bool statm_exact;
 	bool batched_per_cpu; /* Linux 6.2 and later: percpu counters; before, 64 pages a thread */
 	long page_size, cpus;
@@ -260,11 +360,16 @@ struct globals {
 	pid_t self, command;
 	uint32_t tick, epoch;
 	int64_t snapshot_ns; /* CPU time spent on smaps_rollup */
+	int64_t exact_ns;    /* and on events */
+	int64_t lost_before; /* events that were lost before those that are read now came */
 };
 extern struct globals g;
 void command_has_execed(void); /* told by the trace */
 bool command_runs(void); /* it has called execve: what is seen of it is its own */
+bool births_are_told(void); /* by the trace, or by events: there is no need to search */
 int64_t now_ns(void); /* since t = 0 */
+int64_t monotonic_ns(void); /* CLOCK_MONOTONIC itself */
+int64_t since_start(int64_t monotonic);
 int64_t cpu_ns(void);
 
 #endif

@@ -24,7 +24,7 @@ static int64_t time_option(const char *name, const char *value)
 
 static void usage(void)
 {
-	puts("usage: hiwater-monitor [--output FILE | --output-fd N] [--mode quiet|trace] [--period-ns N]\n"
+	puts("usage: hiwater-monitor [--output FILE | --output-fd N] [--mode quiet|trace] [--exact] [--period-ns N]\n"
 	     "                       [--timeout-ns N] [--kill-after-ns N] [--linger-ns N] [--launcher PID]\n"
 	     "                       [--sigmask HEX] [--cgroup DIR] [--rlimit-data BYTES] [--rlimit-as BYTES]\n"
 	     "                       [--] COMMAND [ARG...]\n"
@@ -47,11 +47,12 @@ static void parse_mask(const char *hex, sigset_t *mask)
 
 struct options parse_options(int argc, char **argv)
 {
-	enum { FD = 256, MODE, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, CGROUP, RLIMIT_OF_DATA, RLIMIT_OF_AS,
+	enum { FD = 256, MODE, EXACT, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, CGROUP, RLIMIT_OF_DATA, RLIMIT_OF_AS,
 	       VERSION, HELP };
 	static const struct option names[] = {
 		{"output", required_argument, 0, 'o'},	     {"output-fd", required_argument, 0, FD},
-		{"mode", required_argument, 0, MODE},	     {"period-ns", required_argument, 0, PERIOD},
+		{"mode", required_argument, 0, MODE},	     {"exact", no_argument, 0, EXACT},
+			     {"period-ns", required_argument, 0, PERIOD},
 		{"timeout-ns", required_argument, 0, TIMEOUT}, {"kill-after-ns", required_argument, 0, KILL_AFTER},
 		{"linger-ns", required_argument, 0, LINGER},  {"launcher", required_argument, 0, LAUNCHER},
 		{"sigmask", required_argument, 0, SIGMASK},  {"cgroup", required_argument, 0, CGROUP},
@@ -77,6 +78,9 @@ struct options parse_options(int argc, char **argv)
 			if (strcmp(optarg, "quiet") != 0 && strcmp(optarg, "trace") != 0)
 				die("--mode is quiet or trace, not", optarg);
 			g.trace = strcmp(optarg, "trace") == 0;
+			break;
+		case EXACT:
+			g.exact_wanted = true;
 			break;
 		case PERIOD:
 			g.period_ns = time_option("--period-ns", optarg);

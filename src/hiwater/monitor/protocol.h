@@ -131,6 +131,14 @@ struct hw_image_end { /* hw_record.flags: enum hw_image_end_how */
 	int64_t max_threads;	     /* most threads seen: before Linux 6.2 each can hide 64 pages */
 	int64_t max_pte_bytes;	     /* page tables (VmPTE), which no RSS counts */
 	int64_t max_hugetlb_bytes;   /* pages of hugetlbfs and MAP_HUGETLB (HugetlbPages), likewise */
+	/* With events of every change (--exact); -1 without, or if nothing is known of this image: */
+	int64_t exact_max_bytes;     /* its largest RSS */
+	int64_t exact_lost;	     /* events of the whole tree that were lost while it lived */
+	int64_t exact_least_bytes;   /* the largest RSS that it had for certain: less where the order of the events of
+					several threads is in doubt, or where events were lost */
+	int64_t exact_at_ns;	     /* when exact_max_bytes was reached */
+	int64_t exact_raced;	     /* 1: events of several threads came at once, so that a maximum of microseconds can
+					lie between them unseen */
 };
 
 enum hw_proc_end_flags {
@@ -279,6 +287,15 @@ struct hw_stats {
 	int64_t hugetlb_peak_bytes; /* largest sum of HugetlbPages: shared ones count in each process */
 	int64_t demand_peak_bytes;  /* largest sum of the tree's estimate, swap, page tables and hugetlb pages at a look */
 	int64_t coarse_bytes; /* largest change that was left out of the samples for want of room; 0: all are there */
+	/* With events of every change (--exact), else -1: */
+	int64_t events;	      /* how many were read */
+	int64_t lost_events;  /* how many were lost for want of room in the rings */
+	int64_t sum_peak_bytes; /* largest sum of RSS over the tree at any instant, shared pages counted in each process */
+	int64_t sum_peak_ns;
+	/* What others can have changed unseen, by the counters of the whole machine; written at the end: */
+	int64_t strangers_took_bytes; /* at most so much was taken from the tree by reclaim */
+	int64_t strangers_gave_bytes; /* at most so much was added by khugepaged */
+	int64_t events_cpu_ns;	      /* CPU time of the monitor for the events; part of cpu_ns */
 };
 
 /* Each replaces the one before of the same kind. Keys are names of files (memory.stat, memory.events ...), with ../ in

@@ -14,7 +14,7 @@
 #define URGENT_AT_MOST 64 /* processes: more are not read all at once */
 #define STATUS_TICKS 8
 
-static int64_t next_ns, last_ns, flushed_ns, last_cpu_ns, last_snapshot_ns;
+static int64_t next_ns, last_ns, flushed_ns, last_cpu_ns, last_apart_ns;
 static int64_t budget = BURST;
 static double cost_ns = 30000; /* of a usual look, with falling asleep and waking up */
 static uint32_t idle_ticks;
@@ -27,7 +27,7 @@ int64_t sampler_next(void)
 /* A changed text size means another program: statm costs a seventh of status, so it is asked first. */
 static void notice_exec(struct proc *p, int64_t now, const struct statm *st)
 {
-	if (p->text != 0 && st->text != p->text && !g.trace && p->image.samples > 0)
+	if (p->text != 0 && st->text != p->text && !births_are_told() && p->image.samples > 0)
 		image_replaced(p, now);
 	p->text = st->text;
 }
@@ -44,6 +44,8 @@ static bool look(struct proc *p, int64_t now)
 	if (how != LOOK_OK) {
 		if (g.trace)
 			return false; /* the trace tells ends; this may be a leader whose thread is in execve */
+		if (exact_end_is_coming(p))
+			return false;
 		if (p->pid == g.command || how == LOOK_ZOMBIE) {
 			image_over(p, now); /* wait tells the rest */
 			p->quiet_looks = 0;
@@ -52,6 +54,7 @@ static bool look(struct proc *p, int64_t now)
 		}
 		return true;
 	}
+	p->gone_looks = 0;
 	notice_exec(p, now, &st);
 	int64_t rss_before = im->last.rss_bytes;
 	bool known = im->samples > 0;
@@ -78,8 +81,11 @@ static bool lives_again(struct proc *p, int64_t now)
 	struct statm st;
 	enum look how = look_statm(p, &st);
 
+	if (how == LOOK_OK && !exact_lives_on(p, now))
+		return false;
 	if (how == LOOK_OK) {
 		p->image_over = false;
+		p->exit_told = false;
 		image_begin(p, now, 0);
 		return true;
 	}
@@ -130,11 +136,13 @@ void sampler_tick(int64_t now)
 	int64_t cpu = cpu_ns(), before = g.stats.processes;
 	bool any = false;
 
+	exact_drain();
+
 	if (g.stats.ticks > 0 && now - last_ns > g.stats.longest_gap_ns)
 		g.stats.longest_gap_ns = now - last_ns;
 	g.tick++;
 	g.stats.ticks++;
-	if (!g.trace)
+	if (!births_are_told())
 		discover(now);
 	urgent = epoch_urgent() && procs_alive <= URGENT_AT_MOST;
 	for (uint32_t i = 0; i < procs_slots; i++) {
@@ -162,8 +170,10 @@ void sampler_tick(int64_t now)
 		last_cpu_ns = cpu;
 	int64_t cpu_after = cpu_ns();
 
-	plan(now, cpu_after - last_cpu_ns - (g.snapshot_ns - last_snapshot_ns), g.stats.processes == before);
-	last_snapshot_ns = g.snapshot_ns;
+	int64_t apart = g.snapshot_ns + g.exact_ns; /* not for looking */
+
+	plan(now, cpu_after - last_cpu_ns - (apart - last_apart_ns), g.stats.processes == before);
+	last_apart_ns = apart;
 	last_cpu_ns = cpu_after;
 	last_ns = now;
 	if (now - flushed_ns >= FLUSH_NS) {
@@ -180,6 +190,7 @@ void sampler_flush(int64_t now)
 	ledger_write();
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();
+	g.stats.events_cpu_ns = g.exact ? g.exact_ns : -1;
 	g.stats.period_ns = g.period_ns;
 	stream_event(HW_STATS, 0, &g.stats, sizeof(g.stats));
 	stream_flush();
@@ -190,7 +201,8 @@ int32_t sampler_finish(int64_t now)
 {
 	int32_t left_alive = 0;
 
-	if (!g.trace) { /* twice: a pid that is not there yet gets a second look */
+	exact_drain();
+	if (!births_are_told()) { /* twice: a pid that is not there yet gets a second look */
 		discover(now);
 		discover(now);
 	}
@@ -203,12 +215,13 @@ int32_t sampler_finish(int64_t now)
 
 		if (p->image_over)
 			continue;
-		if (g.trace && look_statm(p, &st) != LOOK_OK)
+		if (births_are_told() && look_statm(p, &st) != LOOK_OK)
 			image_over(p, now); /* its end was on its way to us */
 		else
 			(void)look(p, now);
 	}
 	tree_look(now);
+	exact_finish();
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct proc *p = &procs[i];
 

@@ -14,7 +14,8 @@
 struct table {
 	uint16_t type;
 	uint32_t columns, rows;
-	int64_t base_ns, last_us;
+	int64_t last_us;  /* of what is written */
+	int64_t us[ROWS]; /* since t = 0 */
 	uint32_t values[HW_SAMPLE_COLUMNS][ROWS];
 };
 static struct table images = {.type = HW_SAMPLES, .columns = HW_SAMPLE_COLUMNS};
@@ -59,34 +60,40 @@ static size_t pack(const uint32_t *values, uint32_t rows, unsigned char *out)
 static void table_out(struct table *t)
 {
 	static unsigned char packed[HW_SAMPLE_COLUMNS * (sizeof(struct hw_column) + ROWS * 4 + 8)];
-	const struct hw_samples head = {t->base_ns, t->rows, t->columns};
 	size_t len = 0;
 
 	if (t->rows == 0)
 		return;
+	const struct hw_samples head = {t->us[0] * 1000, t->rows, t->columns};
+
+	for (uint32_t i = t->rows; i-- > 0;)
+		t->values[0][i] = i > 0 ? (uint32_t)(t->us[i] - t->us[i - 1]) : 0;
+	t->last_us = t->us[t->rows - 1];
 	for (uint32_t i = 0; i < t->columns; i++)
 		len += pack(t->values[i], t->rows, packed + len);
 	stream_record(t->type, 0, &head, sizeof(head), packed, len, 0, NULL);
 	t->rows = 0;
 }
 
+/* Rows are written in the order of time. They come in nearly that order: those of events a little late. */
 static void add(struct table *t, int64_t t_ns, uint32_t second, const uint32_t *pages)
 {
-	if (t->rows == ROWS || (t->rows > 0 && (t_ns - t->base_ns) / 1000 - t->last_us > UINT32_MAX))
-		table_out(t);
-	if (t->rows == 0) {
-		t->base_ns = t_ns;
-		t->last_us = 0;
-	}
-	int64_t us = (t_ns - t->base_ns) / 1000;
+	int64_t us = t_ns / 1000;
+	uint32_t at;
 
+	if (t->rows == ROWS || (t->rows > 0 && us - t->us[t->rows - 1] > UINT32_MAX))
+		table_out(t);
 	if (us < t->last_us)
-		us = t->last_us; /* rows are in the order of time */
-	t->values[0][t->rows] = (uint32_t)(us - t->last_us);
-	t->values[1][t->rows] = second;
+		us = t->last_us; /* what is written is written */
+	for (at = t->rows; at > 0 && t->us[at - 1] > us; at--) {
+		t->us[at] = t->us[at - 1];
+		for (uint32_t i = 1; i < t->columns; i++)
+			t->values[i][at] = t->values[i][at - 1];
+	}
+	t->us[at] = us;
+	t->values[1][at] = second;
 	for (uint32_t i = 2; i < t->columns; i++)
-		t->values[i][t->rows] = pages[i - 2];
-	t->last_us = us;
+		t->values[i][at] = pages[i - 2];
 	t->rows++;
 	room--;
 }

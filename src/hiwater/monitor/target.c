@@ -177,19 +177,35 @@ static void close_between(int first, int last)
 }
 
 /* What the command closes must be closed: whoever waits at the other end of a pipe waits for us too. */
-void target_let_go(const struct launch *l, int keep)
+void target_let_go(struct launch *l, int keep)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), low = l->error_fd < keep ? l->error_fd : keep;
-	int high = l->error_fd < keep ? keep : l->error_fd;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), kept[] = {keep, l->error_fd, l->release_fd}, from = 3;
 
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
-		if (fd != l->error_fd && fd != keep)
+		if (fd != kept[0] && fd != kept[1] && fd != kept[2])
 			dup2(null, fd);
 	if (null > 2)
 		close(null);
-	close_between(3, low - 1);
-	close_between(low < 3 ? 3 : low + 1, high - 1);
-	close_between(high < 3 ? 3 : high + 1, INT_MAX);
+	for (;;) {
+		int next = INT_MAX;
+
+		for (int i = 0; i < 3; i++)
+			if (kept[i] >= from && kept[i] < next)
+				next = kept[i];
+		if (next == INT_MAX)
+			break;
+		close_between(from, next - 1);
+		from = next + 1;
+	}
+	close_between(from, INT_MAX);
+}
+
+/* A command that is held goes on. */
+void target_release(struct launch *l)
+{
+	if (l->release_fd >= 0)
+		close(l->release_fd);
+	l->release_fd = -1;
 }
 
 /* The pipe closes with a successful execve, and carries errno of a failed one. */

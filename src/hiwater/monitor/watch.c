@@ -87,6 +87,7 @@ static bool reap_one(int options)
 		return false;
 	}
 	if (!WIFSTOPPED(status)) {
+		exact_drain(); /* its exit was an event before we were told */
 		gone(pid, status, &ru, now_ns());
 		return true;
 	}
@@ -157,6 +158,8 @@ static int64_t step(void)
 
 	if (now >= sampler_next())
 		sampler_tick(now);
+	else
+		exact_drain();
 	timeout = check_timeout(now);
 	end = check_finished(now);
 	if (timeout < sampler_next())
@@ -195,6 +198,11 @@ static bool sleep_until(int64_t when)
 	int64_t left = when - now_ns();
 	struct timespec t = {left > 0 ? left / NS_PER_S : 0, left > 0 ? left % NS_PER_S : 0};
 	siginfo_t info;
+
+	if (g.exact) {
+		rings_sleep(handled, &t);
+		t = (struct timespec){0, 0};
+	}
 	int sig = sigtimedwait(handled, &info, &t);
 
 	if (sig > 0 && sig != SIGCHLD)

@@ -41,6 +41,22 @@ UNKNOWN_RSS = Rss(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
+class ExactMaximum:
+    """The largest RSS of an image as the events of every change tell it (tracepoint kmem:rss_stat, since Linux 5.5)."""
+
+    bytes: int
+    """Exact since Linux 6.2 (percpu_counter_sum_positive() in the tracepoint); before, up to 64 pages a thread are
+    missing (mm/memory.c, TASK_RSS_EVENTS_THRESH)."""
+    least_bytes: int
+    """What it was for certain: less where the order of the events of several threads is in doubt, or some were lost."""
+    at_ns: int
+    lost: int
+    """Events of the whole tree that were lost while the image lived."""
+    raced: bool
+    """Events of several threads came at once: a maximum of microseconds between them may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageEnd:
     """The last that was known of an image, and its extremes."""
 
@@ -70,6 +86,8 @@ class ImageEnd:
     """Largest that its page tables were (VmPTE): memory that no RSS counts."""
     max_hugetlb_bytes: int | None = None
     """Largest that it had of hugetlb pages (HugetlbPages, since Linux 4.4), which no RSS counts either."""
+    exact: ExactMaximum | None = None
+    """``None`` without --exact, or if no event told of this image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +237,10 @@ class Facts:
     mode: str | None
     """How it was really measured: quiet or trace."""
     mode_wanted: str | None
+    exact: bool
+    """Every change of a resident set was an event (--exact)."""
+    exact_refused: str | None
+    """Why it was not so although that was asked for."""
     period_ns: int | None
     linger_ns: int | None
     timeout_ns: int | None
@@ -264,6 +286,21 @@ class Stats:
     """Largest sum at one look of the tree's memory (shared pages counted once), swap, page tables and hugetlb pages."""
     coarse_bytes: int | None = None
     """Largest change that was left out of the timeline for want of room; 0: every one that was seen is there."""
+    events: int | None = None
+    """How many events were read (--exact)."""
+    lost_events: int | None = None
+    """How many were lost for want of room in the rings."""
+    sum_peak_bytes: int | None = None
+    """Largest sum of RSS over the tree at any instant, by the events: shared pages counted in each process. No less
+    than the truth as long as no event was lost: changes of different CPUs within 50 us count as simultaneous."""
+    sum_peak_ns: int | None = None
+    strangers_took_bytes: int | None = None
+    """The most that processes outside of the tree can have taken from it unseen by events: what the machine reclaimed
+    (pgsteal_anon and pgsteal_file of /proc/vmstat, since Linux 5.8) and made into huge pages meanwhile."""
+    strangers_gave_bytes: int | None = None
+    """The most that they can have added: huge pages that khugepaged made (thp_collapse_alloc)."""
+    events_cpu_ns: int | None = None
+    """CPU time of the monitor for the events; part of ``cpu_ns``."""
 
 
 @dataclass(frozen=True, slots=True)

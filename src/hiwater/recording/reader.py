@@ -18,6 +18,7 @@ from hiwater.recording.ledger import PackedLedger
 from hiwater.recording.model import (
     Cut,
     End,
+    ExactMaximum,
     Facts,
     Image,
     ImageEnd,
@@ -109,6 +110,11 @@ def _known(value: int) -> int | None:
 
 def _rss(values: tuple[int, ...]) -> Rss:
     return Rss(*[value if value >= 0 else None for value in values])
+
+
+def _exact(values: tuple[int, ...]) -> ExactMaximum | None:
+    largest, lost, least, at_ns, raced = values
+    return ExactMaximum(largest, max(least, 0), max(at_ns, 0), max(lost, 0), raced != 0) if largest >= 0 else None
 
 
 class Reader:
@@ -287,7 +293,7 @@ class Reader:
         )
 
     def _image_end(self, flags: int, at: int, end: int) -> None:
-        values = self._unpack(wire.IMAGE_END, at, end, appended=16)
+        values = self._unpack(wire.IMAGE_END, at, end, appended=56)
         number = values[1]
         if number not in self.images or number in self.image_ends:
             raise _Broken
@@ -309,6 +315,7 @@ class Reader:
             max_threads=max_threads,
             max_pte_bytes=max_pte,
             max_hugetlb_bytes=max_hugetlb,
+            exact=_exact(values[21:]),
         )
 
     def _proc_end(self, flags: int, at: int, end: int) -> None:
@@ -365,7 +372,7 @@ class Reader:
         self.warnings.append(Warning_(_text(code), _text(rest.partition(b"\0")[0])))
 
     def _stats(self, _flags: int, at: int, end: int) -> None:
-        t_ns, *numbers = self._unpack(wire.STATS, at, end, appended=32)
+        t_ns, *numbers = self._unpack(wire.STATS, at, end, appended=88)
         self.stats = Stats(t_ns, *[_known(number) for number in numbers])
 
     def _cut(self, _flags: int, at: int, end: int) -> None:
@@ -413,6 +420,8 @@ def _facts(raw: dict[str, str]) -> Facts:
         statm_exact={"1": True, "0": False}.get(raw.get("statm_exact", "")),
         mode=raw.get("mode"),
         mode_wanted=raw.get("mode_wanted"),
+        exact=raw.get("exact") == "1",
+        exact_refused=raw.get("exact_refused"),
         period_ns=number("period_ns"),
         linger_ns=number("linger_ns"),
         timeout_ns=number("timeout_ns"),

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from hiwater._version import __version__
 from hiwater.analysis.budget import Judgement, overall, reason
-from hiwater.analysis.summary import ImageSummary, Summary
+from hiwater.analysis.summary import Events, ImageSummary, Summary
 from hiwater.recording.model import Recording, Rss
 from hiwater.views import limit_view
 from hiwater.views.names import valid
@@ -58,6 +58,7 @@ def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict
             "cpu_seconds": s.sampling.cpu_seconds,
             "coarse_bytes": s.sampling.coarse_bytes,
         },
+        "exact": _events(s.events),
         "host": _host(recording),
         "budget": budget(judgements) if judgements else None,
         "warnings": [{"code": valid(w.code), "message": valid(w.message)} for w in s.warnings],
@@ -122,8 +123,21 @@ def _image(image: ImageSummary) -> dict[str, object]:
         "end_seconds": image.end_seconds,
         "peak_rss_bytes": image.peak_rss_bytes,
         "peak_rss_method": image.peak_rss_method,
+        "exact_lost": image.exact_lost,
         "start": _split(image.start),
         "exit": _split(image.exit),
+    }
+
+
+def _events(events: Events | None) -> dict[str, object] | None:
+    if events is None:
+        return None
+    return {
+        "events": events.count,
+        "lost_events": events.lost,
+        "tree_sum_peak_bytes": events.sum_peak_bytes,
+        "tree_sum_peak_seconds": events.sum_peak_seconds,
+        "cpu_seconds": events.cpu_seconds,
     }
 
 

@@ -17,6 +17,7 @@ from hiwater.views.report_table import table
 from hiwater.views.terminal import beside, ending
 
 METHODS = {
+    Method.RSS_EVENTS: "every change of it told by the kernel as an event",
     Method.RSS_SAMPLED: "read from the kernel while it ran, exact on this kernel",
     Method.VMHWM_AT_EXIT: "the kernel's high-water mark, read at the exit",
     Method.VMHWM_SAMPLED: "the kernel's high-water mark, read while it ran",

@@ -27,7 +27,7 @@ def render(recording: Recording, *, width: int = 100, color: bool = False) -> st
             *_beside(summary, width),
             *_inherited(summary, style, width),
         ]
-        lines += _phases(summary)
+        lines += [*_phases(summary), *_events(summary)]
     elif summary.ended_by != "not_started":
         lines.append("  peak RSS  unknown: nothing could be read")
     lines += limit_view.lines(recording, style, width)
@@ -159,6 +159,14 @@ def _phases(s: Summary) -> list[str]:
     shared = any((image.start.shmem_bytes, image.exit.shmem_bytes))
     rows = (("Startup:", image.start, ""), ("Exit:", image.exit, ""), ("Change:", change, "+"))
     return [f"  {label:<{LABEL}} {_split(rss, sign, shared)}" for label, rss, sign in rows]
+
+
+def _events(s: Summary) -> list[str]:
+    """That every change was followed, and whether all of them came."""
+    if s.events is None:
+        return []
+    lost = f"{s.events.lost} lost" if s.events.lost else "none lost"
+    return [f"  {'events':<{LABEL}} {s.events.count} changes of memory followed, {lost}"]
 
 
 def _difference(start: int | None, end: int | None) -> int | None:

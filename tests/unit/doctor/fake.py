@@ -18,6 +18,7 @@ class FakeHost:
     uid: int = 1000
     cpus: int = 2
     release: str | None = "6.18.0"
+    no_exact: str | None = "it takes root"
 
     def read(self, path: str) -> bytes | None:
         return self.files.get(path)
@@ -30,3 +31,6 @@ class FakeHost:
 
     def probe(self, *arguments: str) -> Report:
         return self.reports.get(" ".join(arguments), Report())
+
+    def exact_refused(self) -> str | None:
+        return self.no_exact

@@ -170,15 +170,13 @@ def test_perf(values: dict[str, int], files: bool, state: State, remedy: bool) -
 
 
 def test_tracepoint() -> None:
-    """Not mounted, not readable, not allowed, allowed: four different findings."""
-    path = "/sys/kernel/tracing/events/kmem/rss_stat/id"
-    assert "tracefs is not mounted" in check_tracepoint(FakeHost()).detail
-    assert "cannot be read" in check_tracepoint(FakeHost(files={"/sys/kernel/tracing/events/x": b""})).detail
-    key = "try-perf --tracepoint 646"
-    denied = FakeHost(files={path: b"646\n"}, reports={key: Report({"rss_stat_errno": 13})})
-    assert "CAP_PERFMON" in check_tracepoint(denied).detail
-    allowed = FakeHost(files={path: b"646\n"}, reports={key: Report({"rss_stat_errno": 0})})
-    assert check_tracepoint(allowed).state is State.OK
+    """Whether --exact is possible is asked of the monitor itself; if not, its reason is told, and what helps."""
+    allowed = check_tracepoint(FakeHost(no_exact=None))
+    assert (allowed.state, allowed.remedy) == (State.OK, None)
+    refused = check_tracepoint(FakeHost(no_exact="no perf events here"))
+    assert (refused.state, "no perf events here" in refused.detail) == (State.MISSING, True)
+    assert refused.remedy == "sudo hiwater run --exact -- COMMAND"
+    assert check_tracepoint(FakeHost(uid=0)).remedy is None
 
 
 V1 = b"35 31 0:32 / /cg/memory rw - cgroup cgroup rw,memory\n"

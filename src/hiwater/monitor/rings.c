@@ -1,0 +1,344 @@
+/* The rings of the kernel's perf events: one a CPU, each with the events of the whole tree on that CPU.
+ *
+ * The tracepoint is opened on the command while it is held before its execve, with inherit: every descendant is
+ * covered from its birth. Records of all rings are handed out in the order of their times (CLOCK_MONOTONIC, as ours),
+ * up to a horizon: what is stamped earlier than the moment at which the first ring's head was read is in its ring. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "monitor.h"
+
+#define ALL_RINGS (UINT64_C(64) << 20) /* bytes of all together, at most */
+#define LARGEST_RING (UINT64_C(4) << 20)
+#define SMALLEST_RING (UINT64_C(32) << 10)
+#define LONGEST_RECORD 65536
+#define NEARLY_FULL 4096 /* what is missing when the next record may not fit */
+#define FORMAT "events/kmem/rss_stat/format"
+#ifndef PERF_FORMAT_LOST /* since Linux 6.0 */
+#define PERF_FORMAT_LOST (1U << 4)
+#endif
+
+struct ring {
+	int fd;
+	struct perf_event_mmap_page *page;
+	const unsigned char *data;
+	uint64_t head, tail;
+	int64_t lost, told; /* records: as far as is known, and as records say, which come late */
+	bool counts; /* read(2) tells how many, at once (PERF_FORMAT_LOST) */
+	bool was_full;
+	struct event next;
+	bool has_next;
+};
+
+static struct ring *rings;
+static struct pollfd *polled; /* one a ring, and one for signals */
+static size_t count;
+static uint64_t size;
+static struct rss_format format;
+
+/* ---- what is to be opened ---- */
+
+static bool read_format(int dir, const char *path)
+{
+	char text[4096];
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 0 && parse_rss_format(text, (size_t)n, &format);
+}
+
+/* Where tracefs is mounted nowhere, root can look into it through a mount that is attached nowhere: nobody sees it, and
+ * it is gone when its descriptor is closed (fsopen(2), since Linux 5.2; the tracepoint came with 5.5). */
+static bool read_format_unmounted(void)
+{
+#if defined(SYS_fsopen) && defined(SYS_fsconfig) && defined(SYS_fsmount)
+	enum { CREATE = 6 /* FSCONFIG_CMD_CREATE */, CLOEXEC = 1 };
+	int context = (int)syscall(SYS_fsopen, "tracefs", CLOEXEC), mount = -1;
+	bool found = false;
+
+	if (context < 0)
+		return false;
+	if (syscall(SYS_fsconfig, context, CREATE, NULL, NULL, 0) == 0)
+		mount = (int)syscall(SYS_fsmount, context, CLOEXEC, 0);
+	if (mount >= 0) {
+		found = read_format(mount, FORMAT);
+		close(mount);
+	}
+	close(context);
+	return found;
+#else
+	return false;
+#endif
+}
+
+static bool find_format(void)
+{
+	return read_format(AT_FDCWD, "/sys/kernel/tracing/" FORMAT) ||
+	       read_format(AT_FDCWD, "/sys/kernel/debug/tracing/" FORMAT) || read_format_unmounted();
+}
+
+static bool may_perfmon(void)
+{
+	enum { SYS_ADMIN = 21, PERFMON = 38 }; /* linux/capability.h; CAP_PERFMON since Linux 5.8 */
+	char text[4096];
+	ssize_t n = read_file("/proc/self/status", text, sizeof(text) - 1);
+	const char *at;
+
+	text[n > 0 ? n : 0] = 0;
+	at = strstr(text, "CapEff:");
+	unsigned long long caps = at ? strtoull(at + strlen("CapEff:"), NULL, 16) : 0;
+
+	return caps >> PERFMON & 1 || caps >> SYS_ADMIN & 1;
+}
+
+static int paranoid(void)
+{
+	char text[32];
+	ssize_t n = read_file("/proc/sys/kernel/perf_event_paranoid", text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	return n > 0 ? atoi(text) : -2;
+}
+
+/* ---- opening ---- */
+
+static int open_event(pid_t pid, int cpu, bool *counts)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .config = (uint64_t)format.id, .sample_period = 1,
+		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW,
+		.read_format = PERF_FORMAT_LOST, .inherit = 1, .sample_id_all = 1, .comm = 1, .comm_exec = 1, .task = 1,
+		.watermark = 1, .wakeup_watermark = (uint32_t)(size / 4), .use_clockid = 1, .clockid = CLOCK_MONOTONIC};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	*counts = fd >= 0;
+	if (fd < 0 && errno == EINVAL) { /* before Linux 6.0 */
+		attr.read_format = 0;
+		fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	}
+	return fd;
+}
+
+void rings_close(void)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (rings[i].page)
+			munmap(rings[i].page, size + (size_t)g.page_size);
+		close(rings[i].fd);
+	}
+	count = 0;
+}
+
+/* All rings of the present size; errno otherwise. */
+static bool open_all(pid_t pid, long cpus)
+{
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		struct ring *r = &rings[count];
+		bool counts;
+		int fd = open_event(pid, cpu, &counts);
+
+		if (fd < 0 && (errno == ENODEV || (errno == EINVAL && count > 0)))
+			continue; /* a CPU that is off */
+		if (fd < 0)
+			return false;
+		*r = (struct ring){.fd = fd, .counts = counts};
+		count++;
+		void *at = mmap(NULL, size + (size_t)g.page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+		if (at == MAP_FAILED)
+			return false;
+		r->page = at;
+		r->data = (const unsigned char *)at + g.page_size;
+		polled[count - 1] = (struct pollfd){.fd = fd, .events = POLLIN};
+	}
+	if (count == 0)
+		errno = ENODEV;
+	return count > 0;
+}
+
+/* Why not, in words that say what to do. */
+static const char *refusal(void)
+{
+	if (!may_perfmon() && paranoid() > -1)
+		return "following every change of memory takes root (sudo hiwater run --exact ...), or CAP_PERFMON and a "
+		       "readable tracefs";
+	if (access("/sys/kernel/tracing/events", X_OK) == 0 || access("/sys/kernel/debug/tracing/events", X_OK) == 0)
+		return "the tracepoint kmem:rss_stat can not be read (it came with Linux 5.5, and its files are root's): "
+		       "execute as root";
+	return "tracefs can not be read, which tells the number of the tracepoint kmem:rss_stat: execute as root "
+	       "(mount -t tracefs tracefs /sys/kernel/tracing; a container needs it mounted from the host)";
+}
+
+/* Opens the events on `pid`. NULL, or why that can not be. */
+const char *rings_open(pid_t pid)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	int error;
+
+	if (!find_format())
+		return refusal();
+	if (cpus < g.cpus)
+		cpus = g.cpus;
+	rings = calloc((size_t)cpus, sizeof(*rings));
+	polled = calloc((size_t)cpus + 1, sizeof(*polled));
+	if (!rings || !polled)
+		return "there is no memory for it";
+	for (size = LARGEST_RING; size > SMALLEST_RING && size * (uint64_t)cpus > ALL_RINGS; size /= 2)
+		;
+	/* perf_event_mlock_kb a CPU, and RLIMIT_MEMLOCK beyond, limit what may be locked (perf_mmap()); root's is not. */
+	for (;; size /= 2) {
+		if (open_all(pid, cpus))
+			return NULL;
+		error = errno;
+		rings_close();
+		if ((error != EPERM && error != ENOMEM) || size / 2 < SMALLEST_RING || size / 2 < (uint64_t)g.page_size)
+			break;
+	}
+	if (error == EMFILE)
+		return "there are not as many file descriptors allowed as there are CPUs: raise ulimit -n";
+	if (error == ENOSYS || error == ENOENT)
+		return "this kernel has no perf events for it, or a seccomp filter hides them";
+	if (error == EACCES || error == EPERM)
+		return may_perfmon() ? "a seccomp filter or a security module forbids perf events" : refusal();
+	return "the perf events could not be opened";
+}
+
+/* ---- reading ---- */
+
+static void take_bytes(const struct ring *r, uint64_t from, unsigned char *out, size_t len)
+{
+	uint64_t at = from & (size - 1), first = size - at < len ? size - at : len;
+
+	memcpy(out, r->data + at, first);
+	memcpy(out + first, r->data, len - first);
+}
+
+/* Parses the record at the tail, if there is one; what can not be is skipped together with all behind it. */
+static void advance(struct ring *r)
+{
+	static unsigned char copy[LONGEST_RECORD];
+
+	r->has_next = false;
+	while (!r->has_next && r->head - r->tail >= sizeof(struct perf_event_header)) {
+		struct perf_event_header head;
+		uint64_t at = r->tail & (size - 1);
+		const unsigned char *record = r->data + at;
+
+		take_bytes(r, r->tail, (unsigned char *)&head, sizeof(head));
+		if (head.size < sizeof(head) || head.size > r->head - r->tail) {
+			r->tail = r->head;
+			return;
+		}
+		if (at + head.size > size) {
+			take_bytes(r, r->tail, copy, head.size);
+			record = copy;
+		}
+		r->tail += head.size;
+		r->has_next = parse_event(record, head.size, &format, &r->next) && r->next.kind != EVENT_OTHER;
+	}
+}
+
+/* How many records did not fit in, beyond those that are known already. */
+static int64_t newly_lost(struct ring *r)
+{
+	uint64_t values[2] = {0, 0}; /* the count of events, and the loss */
+	int64_t lost = r->was_full ? r->lost + 1 : 0, more;
+
+	if (r->counts && read(r->fd, values, sizeof(values)) == sizeof(values))
+		lost = (int64_t)values[1];
+	more = lost > r->lost ? lost - r->lost : 0;
+	r->lost += more;
+	r->was_full = false;
+	return more;
+}
+
+/* Looks how far each ring is filled. Returns how many records were lost because it was full; the record that tells it
+ * comes only with the next one that fits in. */
+int64_t rings_begin(void)
+{
+	int64_t lost = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct ring *r = &rings[i];
+
+		r->head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+		if (r->head - r->page->data_tail > size - NEARLY_FULL) {
+			if (r->counts)
+				lost += newly_lost(r);
+			else
+				r->was_full = true;
+		}
+		if (!r->has_next)
+			advance(r);
+	}
+	return lost;
+}
+
+/* The earliest event up to the horizon (a time of CLOCK_MONOTONIC). */
+bool rings_next(int64_t horizon, struct event *out)
+{
+	struct ring *first = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		if (rings[i].has_next && (!first || rings[i].next.t_ns < first->next.t_ns))
+			first = &rings[i];
+	if (!first || first->next.t_ns > horizon)
+		return false;
+	*out = first->next;
+	if (out->kind == EVENT_LOST) {
+		first->told += out->lost;
+		out->lost = first->told > first->lost ? first->told - first->lost : 0;
+		first->lost += out->lost;
+		first->was_full = false;
+	}
+	advance(first);
+	return true;
+}
+
+/* Gives the room of what was read back to the kernel. */
+void rings_end(void)
+{
+	for (size_t i = 0; i < count; i++)
+		__atomic_store_n(&rings[i].page->data_tail, rings[i].tail, __ATOMIC_RELEASE);
+}
+
+/* What was lost so late that no record could tell: nothing more came. */
+int64_t rings_lost_silently(void)
+{
+	int64_t lost = 0;
+
+	for (size_t i = 0; i < count; i++)
+		lost += newly_lost(&rings[i]);
+	return lost;
+}
+
+/* Sleeps until a ring is filled to its watermark, a signal is pending, or it is time. */
+void rings_sleep(const sigset_t *signals, const struct timespec *left)
+{
+	static int signal_fd = -1;
+
+	if (signal_fd < 0) {
+		signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+		polled[count] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+	}
+	if (ppoll(polled, count + 1, left, NULL) <= 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (polled[i].revents & (POLLHUP | POLLERR))
+			polled[i].fd = -1; /* nobody is left who could write to it: it would wake us for ever */
+}
