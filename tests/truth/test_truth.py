@@ -53,7 +53,10 @@ def _rows(case: Case, mode: str, user: User, launcher: Launcher, seen: dict[str,
     """The figures of one execution against its truth."""
     said, truth = seen["json"], seen["truth"]
     peak = truth.peak_rss_bytes
-    assert mode != "exact" or said["exact"]["lost_events"] == 0, said["exact"]
+    if mode == "exact":
+        exact = said["exact"]
+        assert exact["lost_events"] == 0, exact
+        assert said["peak_rss_lower_bytes"] >= peak - exact["others_took_bytes"], (exact, peak)
     tree = peak if case.tree is Tree.SINGLE else truth.tree_peak_bytes
     assert tree is not None, "the program did not count its tree"
     return [

@@ -79,6 +79,9 @@ class Events:
     sum_peak_bytes: int | None
     """Largest sum of RSS over the tree at any instant; shared pages count in each process."""
     sum_peak_seconds: float | None
+    others_took_bytes: int | None
+    """The most that others can have taken from the command unseen; see ``Stats.strangers_took_bytes``."""
+    others_gave_bytes: int | None
     cpu_seconds: float | None
     """What of ``sampling.cpu_seconds`` the events took."""
 
@@ -214,6 +217,8 @@ def _events(recording: Recording) -> Events | None:
         stats.lost_events or 0,
         stats.sum_peak_bytes,
         _seconds(stats.sum_peak_ns),
+        stats.strangers_took_bytes,
+        stats.strangers_gave_bytes,
         _seconds(stats.events_cpu_ns),
     )
 

@@ -5,12 +5,10 @@
  * up to a horizon: what is stamped earlier than the moment at which the first ring's head was read is in its ring. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -25,13 +23,38 @@
 #define LONGEST_RECORD 65536
 #define NEARLY_FULL 4096 /* what is missing when the next record may not fit */
 #define FORMAT "events/kmem/rss_stat/format"
-#ifndef PERF_FORMAT_LOST /* since Linux 6.0 */
-#define PERF_FORMAT_LOST (1U << 4)
-#endif
+
+/* perf_event_open(2). musl's compiler does not find the kernel's headers, so what is used of them stands here. */
+enum { TYPE_TRACEPOINT = 2, FLAG_CLOEXEC = 8 };
+enum { SAMPLE_TID = 1 << 1, SAMPLE_TIME = 1 << 2, SAMPLE_CPU = 1 << 7, SAMPLE_RAW = 1 << 10 };
+enum { FORMAT_LOST = 1 << 4 /* since Linux 6.0 */ };
+struct perf_attr { /* struct perf_event_attr, PERF_ATTR_SIZE_VER4 */
+	uint32_t type, size;
+	uint64_t config, sample_period, sample_type, read_format;
+	uint64_t disabled : 1, inherit : 1, pinned : 1, exclusive : 1, exclude_user : 1, exclude_kernel : 1,
+		exclude_hv : 1, exclude_idle : 1, mmap : 1, comm : 1, freq : 1, inherit_stat : 1, enable_on_exec : 1,
+		task : 1, watermark : 1, precise_ip : 2, mmap_data : 1, sample_id_all : 1, exclude_host : 1,
+		exclude_guest : 1, exclude_callchain_kernel : 1, exclude_callchain_user : 1, mmap2 : 1, comm_exec : 1,
+		use_clockid : 1, rest : 38;
+	uint32_t wakeup_watermark, bp_type;
+	uint64_t config1, config2, branch_sample_type, sample_regs_user;
+	uint32_t sample_stack_user;
+	int32_t clockid;
+	uint64_t sample_regs_intr;
+};
+_Static_assert(sizeof(struct perf_attr) == 104, "as the kernel has it");
+struct ring_head { /* struct perf_event_mmap_page, as far as it is used */
+	unsigned char other[1024];
+	volatile uint64_t data_head, data_tail;
+};
+struct record_head {
+	uint32_t type;
+	uint16_t misc, size;
+};
 
 struct ring {
 	int fd;
-	struct perf_event_mmap_page *page;
+	struct ring_head *page;
 	const unsigned char *data;
 	uint64_t head, tail;
 	int64_t lost, told; /* records: as far as is known, and as records say, which come late */
@@ -119,17 +142,17 @@ static int paranoid(void)
 
 static int open_event(pid_t pid, int cpu, bool *counts)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .config = (uint64_t)format.id, .sample_period = 1,
-		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW,
-		.read_format = PERF_FORMAT_LOST, .inherit = 1, .sample_id_all = 1, .comm = 1, .comm_exec = 1, .task = 1,
+	struct perf_attr attr = {
+		.type = TYPE_TRACEPOINT, .size = sizeof(attr), .config = (uint64_t)format.id, .sample_period = 1,
+		.sample_type = SAMPLE_TID | SAMPLE_TIME | SAMPLE_CPU | SAMPLE_RAW, .read_format = FORMAT_LOST,
+		.inherit = 1, .sample_id_all = 1, .comm = 1, .comm_exec = 1, .task = 1,
 		.watermark = 1, .wakeup_watermark = (uint32_t)(size / 4), .use_clockid = 1, .clockid = CLOCK_MONOTONIC};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, FLAG_CLOEXEC);
 
 	*counts = fd >= 0;
 	if (fd < 0 && errno == EINVAL) { /* before Linux 6.0 */
 		attr.read_format = 0;
-		fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+		fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, FLAG_CLOEXEC);
 	}
 	return fd;
 }
@@ -234,8 +257,8 @@ static void advance(struct ring *r)
 	static unsigned char copy[LONGEST_RECORD];
 
 	r->has_next = false;
-	while (!r->has_next && r->head - r->tail >= sizeof(struct perf_event_header)) {
-		struct perf_event_header head;
+	while (!r->has_next && r->head - r->tail >= sizeof(struct record_head)) {
+		struct record_head head;
 		uint64_t at = r->tail & (size - 1);
 		const unsigned char *record = r->data + at;
 
@@ -276,7 +299,8 @@ int64_t rings_begin(void)
 	for (size_t i = 0; i < count; i++) {
 		struct ring *r = &rings[i];
 
-		r->head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+		r->head = r->page->data_head;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (r->head - r->page->data_tail > size - NEARLY_FULL) {
 			if (r->counts)
 				lost += newly_lost(r);
@@ -313,8 +337,9 @@ bool rings_next(int64_t horizon, struct event *out)
 /* Gives the room of what was read back to the kernel. */
 void rings_end(void)
 {
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* all is read by now */
 	for (size_t i = 0; i < count; i++)
-		__atomic_store_n(&rings[i].page->data_tail, rings[i].tail, __ATOMIC_RELEASE);
+		rings[i].page->data_tail = rings[i].tail;
 }
 
 /* What was lost so late that no record could tell: nothing more came. */

@@ -137,6 +137,8 @@ def _events(events: Events | None) -> dict[str, object] | None:
         "lost_events": events.lost,
         "tree_sum_peak_bytes": events.sum_peak_bytes,
         "tree_sum_peak_seconds": events.sum_peak_seconds,
+        "others_took_bytes": events.others_took_bytes,
+        "others_gave_bytes": events.others_gave_bytes,
         "cpu_seconds": events.cpu_seconds,
     }
 
