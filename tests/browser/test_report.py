@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser.conftest import emulate, open_page
-from tests.streams import MIB
+from tests.streams import MIB, Stream
 from tests.timelines import SPIKE_MIB, family, long_one
 
 from hiwater.recording.reader import load, parse
@@ -63,7 +63,6 @@ def names(browser: Chrome) -> list[str]:
 @pytest.mark.parametrize("kind", ["one", "two", "long", "empty", "header only"])
 def test_it_renders_without_an_error_and_loads_nothing(browser: Chrome, tmp_path: Path, kind: str) -> None:
     """Whatever was recorded: the console stays empty, and nothing but the file itself is asked for."""
-    from tests.streams import Stream
 
     streams = {
         "one": [family().data],
@@ -286,7 +285,6 @@ def test_a_million_samples(browser: Chrome, tmp_path: Path) -> None:
 def test_processes_are_called_what_they_call_themselves(browser: Chrome, tmp_path: Path) -> None:
     """A title that a process wrote over its arguments is its name, in the legend and in the table; of others that run
     one program, the legend names what each was given."""
-    from tests.streams import Stream
 
     stream = Stream().facts().command(b"db").process().image(comm=b"db", exe=b"/bin/db", arguments=(b"db",))
     for number, arguments in enumerate(
@@ -335,3 +333,25 @@ def test_little_times_are_told_in_milliseconds(browser: Chrome, page: Path) -> N
     find(browser, ".chart").send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 20)
     find(browser, "[data-zoom=in]").click()
     assert find(browser, ".range").text.endswith(" ms")
+
+
+def test_a_peak_above_all_samples_is_in_the_picture(browser: Chrome, tmp_path: Path) -> None:
+    """A process that was too short-lived to be looked at peaked above what was sampled: the chart reaches up to it."""
+    stream = Stream().facts().command(b"prog").process().image().samples([(1000, 0, 256, 256, 0, 0, 256)])
+    stream.image_end(hwm=20 * MIB, max_rss=MIB).process_end(maxrss=20 * MIB).stats().end(maxrss=20 * MIB)
+    path = tmp_path / "report.html"
+    path.write_text(render([parse(stream.data)], ["a.hiw"]), encoding="utf-8")
+    open_page(browser, path)
+    widest = browser.execute_script("""
+        const chart = document.querySelector(".chart canvas"), {width, height} = chart;
+        const {data} = chart.getContext("2d").getImageData(0, 0, width, height);
+        let most = 0;
+        for (let y = 0; y < height; y++) {
+          let count = 0;
+          for (let at = 4 * y * width; at < 4 * (y + 1) * width; at += 4)
+            count += data[at] - data[at + 1] > 40 && data[at] - data[at + 2] > 40;  // red, or half of it
+          most = Math.max(most, count);
+        }
+        return most / width;
+    """)
+    assert widest > 0.3, "the dashed line at the peak's height"

@@ -244,7 +244,8 @@
       }), [this.times, ...sums]);
     }
     top(high) {
-      const { min, max } = this.plot ? this.plot.scales.x : { min: this.full[0], max: this.full[1] };
+      // Before the first drawing the plot is there, but does not know its range yet.
+      const { min, max } = this.plot?.scales.x.max > 0 ? this.plot.scales.x : { min: this.full[0], max: this.full[1] };
       let most = high || 0;
       if (this.peak !== null && this.peak >= min && this.peak <= max && this.mark.bytes !== null) {
         most = Math.max(most, this.mark.bytes / 1024 / this.unit);
@@ -282,7 +283,7 @@
         c.textAlign = "left"; c.font = `600 ${12.5 * ratio}px system-ui, sans-serif`; c.textBaseline = "middle";
         const w = c.measureText(words).width + 12 * ratio, box = 20 * ratio;
         const right = x + 12 * ratio + w < left + width;
-        const bx = right ? x + 12 * ratio : x - 12 * ratio - w, by = Math.max(top - 10 * ratio, h - box - 7 * ratio);
+        const bx = right ? x + 12 * ratio : Math.max(left, x - 12 * ratio - w), by = Math.max(top - 10 * ratio, h - box - 7 * ratio);
         if (x >= left && x <= left + width) {
           c.fillStyle = css("--card"); c.globalAlpha = 0.92;
           c.beginPath(); if (c.roundRect) c.roundRect(bx, by, w, box, 5 * ratio); else c.rect(bx, by, w, box); c.fill();
