@@ -138,3 +138,46 @@ def test_a_real_execution(hiwater: Hiwater, tmp_path: Path) -> None:
     assert "peak RSS" in hiwater("explain", "r.hiw").stdout
     assert hiwater("report", "r.hiw").returncode == 0
     assert f"{process['peak_bytes']:,} bytes" in (tmp_path / "report.html").read_text()
+
+
+OWNERS = """
+import mmap, os
+MIB = 1 << 20
+shared = mmap.mmap(-1, 10 * MIB)
+shared.write(b"x" * (10 * MIB))
+freed = mmap.mmap(-1, 32 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+freed.write(b"x" * (32 * MIB))
+freed.madvise(mmap.MADV_FREE)
+hidden = os.memfd_create("spool")
+for _ in range(25):
+    os.write(hidden, bytes(MIB))
+with open("data.bin", "wb") as file:
+    file.write(bytes(7 * MIB))
+with open("data.bin", "rb") as file:
+    data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    sum(data[at] for at in range(0, 7 * MIB, 4096))
+kept = mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+kept.write(bytes(64 * MIB))
+os._exit(0)
+"""
+
+
+def test_owners_that_know_their_size(hiwater: Hiwater, tmp_path: Path) -> None:
+    """Shared memory, a data file, what was freed lazily and a memfd that is not mapped: each is what the program made
+    of it, and the sum is the peak."""
+    done = hiwater("run", "-q", "-o", "r.hiw", "--trace", "--", sys.executable, "-c", OWNERS)
+    assert done.returncode == 0, done.stderr
+    process = json.loads(hiwater("explain", "r.hiw", "--json", "-").stdout)["processes"][0]
+    rows = {row["key"]: row for section in process["sections"] for row in section["rows"]}
+    assert sum(row["bytes"] for row in rows.values()) == process["peak_bytes"]
+    assert process["snapshot"] is not None
+    # Where the directory is on tmpfs, its files are shared memory.
+    details = [detail for key in ("data", "shared") for detail in rows[key]["details"]]
+    sizes = {Path(detail["label"]).name: detail["bytes"] for detail in details}
+    assert (sizes["mmap(MAP_SHARED | MAP_ANONYMOUS)"], sizes["data.bin"]) == (10 * MIB, 7 * MIB)
+    beside = {row["key"]: row["bytes"] for row in (*process["of_which"], *process["beyond_rss"])}
+    # What the kernel still holds in its batches it has not marked yet (lru_lazyfree of mm/swap.c).
+    assert 31 * MIB <= beside["lazily_freed"] <= 32 * MIB
+    assert beside["unmapped_shmem"] == 25 * MIB
+    told = {sentence["code"] for sentence in process["sentences"]}
+    assert {"lazily-freed", "unmapped-shmem"} <= told

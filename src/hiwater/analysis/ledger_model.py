@@ -16,7 +16,7 @@ class Known(str, Enum):
     """How it is known whose the bytes of a row are. That they are so many is always the kernel's own count."""
 
     EXACT = "exact"
-    """The kernel itself says so: a path, [heap], [stack], the name of an anonymous mapping."""
+    """The kernel itself says so: a path, [heap], [stack], the name of an anonymous mapping, or that it has none."""
     INFERRED = "inferred"
     """Concluded from what the mapping looks like, or estimated."""
     REMAINDER = "remainder"

@@ -61,10 +61,14 @@ def _mapping(row: Row) -> str:
     """A mapping without a name is known by its address, and by how much of it was ever touched."""
     mapped = row.mapped_bytes
     used = "" if not mapped else "all of " if row.bytes >= mapped else f"{share(row.bytes, mapped)} of "
-    size = "" if not mapped else f"{used}{mib(mapped)}"
+    size = "" if not mapped else f"{used}{_large(mapped)}"
     if row.address is None:
         return f"{row.count} smaller ones{', ' if size else ''}{size}"
     return f"{size}{' at ' if size else 'at '}{row.address:x}"
+
+
+def _large(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB" if size >= 10 << 30 else mib(size)
 
 
 def who(ledger: ProcessLedger, names: dict[int, ProcessName]) -> str:
@@ -154,7 +158,9 @@ def _distance(process: ProcessLedger, facts: Facts) -> Sentence | None:
     at = process.moment
     if at is None or at.below_bytes < max(0.05 * process.peak_bytes, process.uncertain_bytes or 0):
         return None
-    why = "It rose faster, or for a shorter time, than mappings can be read."
+    why = "Reading them may cost 1 % of a core; for this peak that was too slow."
+    if facts.mode != "trace":
+        why += " --trace reads them at the exit, too, which helps where the memory is held until then."
     if facts.ledger_refused and f"(pid {process.pid}):" in facts.ledger_refused:
         why = f"Later on they might not be read any more ({_reason(facts)})."
     return Sentence(
@@ -237,7 +243,7 @@ def _files(process: ProcessLedger) -> Sentence | None:
         "page-cache",
         f"{mib(size)} ({share(size, process.peak_bytes)}) are pages of mapped files. They are page cache: everyone who "
         "maps them shares them, and the kernel can take them back and read them again. With less memory the program "
-        "may run as well.",
+        "may run all the same, if more slowly.",
     )
 
 

@@ -122,7 +122,7 @@ def _row(row: Row, key: str, below: bool, done: int, whole: int, name: str) -> s
     kind = ' class="in"' if below else ' class="kind"'
     line = (
         f'<tbody><tr{kind}><th scope="row">{swatch}{title}</th>{_figures(row.bytes, whole)}'
-        f'<td class="falls">{_fall(done, row.bytes, whole, key)}</td><td class="how">{_KNOWN[row.known]}</td></tr>'
+        f'<td class="falls">{_fall(done, row.bytes, whole, key)}</td><td class="how">{_known(row)}</td></tr>'
         "</tbody>\n"
     )
     if not details:
@@ -132,6 +132,10 @@ def _row(row: Row, key: str, below: bool, done: int, whole: int, name: str) -> s
     if folded:
         inner += _detail(f"{len(folded)} others", sum(detail.bytes for detail in folded), whole)
     return f'{line}<tbody class="details" id="{name}">{inner}</tbody>\n'
+
+
+def _known(row: Row) -> str:
+    return "nameless" if row.key == "other" else _KNOWN[row.known]
 
 
 def _detail(text: str, size: int, whole: int) -> str:
