@@ -210,6 +210,8 @@ static void start(const struct options *o)
 	target_let_go(&launch, stream_fd());
 	const char *no_events = attach(&refused, &why);
 
+	if (g.exact)
+		start_ns = monotonic(CLOCK_MONOTONIC); /* opening the events takes some 10 ms, in which nothing runs */
 	target_release(&launch);
 	struct proc *p = proc_add(launch.pid, g.self, 0);
 
