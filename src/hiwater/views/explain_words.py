@@ -163,10 +163,11 @@ def _distance(process: ProcessLedger, facts: Facts) -> Sentence | None:
         why += " --trace reads them at the exit, too, which helps where the memory is held until then."
     if facts.ledger_refused and f"(pid {process.pid}):" in facts.ledger_refused:
         why = f"Later on they might not be read any more ({_reason(facts)})."
+    side = "" if process.peak_ns is None else ", before it" if at.t_ns < process.peak_ns else ", after it"
     return Sentence(
         "snapshot-below-peak",
-        f"The mappings were read {mib(at.below_bytes)} below the peak: the rows tell of {seconds(at.t_ns)}, and whose "
-        f"the rest was is not known. {why}",
+        f"The mappings were read {mib(at.below_bytes)} below the peak{side}: the rows tell of {seconds(at.t_ns)}, and "
+        f"whose the rest was is not known. {why}",
     )
 
 

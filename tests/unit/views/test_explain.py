@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from tests.ledgers import coarse, family, mapping, rich, snapshot, stream, with_ledgers
-from tests.streams import MIB, Stream
+from tests.streams import MIB, MS, Stream
 
 import hiwater.views
 from hiwater.recording.ledger import Mapping
@@ -167,6 +167,13 @@ def test_a_process_that_hid_itself() -> None:
     facts = {"ledger_refused": "x: (pid 4242): Permission denied"}
     recording = with_ledgers(stream(facts=facts), snapshot([mapping(MapKind.HEAP, rss=20 * MIB)]))
     assert "not be read any more (Permission denied)" in said(recording)["snapshot-below-peak"]
+
+
+@pytest.mark.parametrize(("t_ms", "side"), [(45, "before it"), (55, "after it")])
+def test_on_which_side_of_the_peak(t_ms: int, side: str) -> None:
+    """A snapshot may come too early, or when memory was given back already."""
+    recording = with_ledgers(stream(), snapshot([mapping(MapKind.HEAP, rss=20 * MIB)], t_ns=t_ms * MS))
+    assert f"190.0 MiB below the peak, {side}:" in said(recording)["snapshot-below-peak"]
 
 
 def test_the_profiler_s_bound_holds_for_what_was_not_read() -> None:
