@@ -21,6 +21,8 @@
 #define STEP_PAGES 64		    /* likewise */
 #define STEADY 0.01		    /* of the RSS: less than that is no movement */
 #define MUCH 0.2		    /* of the RSS: such a change is worth a reading soon */
+#define CHEAP (2 * NS_PER_MS)	    /* a reading that is taken at the wrong moment does no harm */
+#define LONG_STEADY 10		    /* times what a reading takes */
 #define YOUNG (4 * NS_PER_MS)	    /* most programs are small and end soon */
 #define SMALL_BYTES (16 << 20)
 #define MATTERS 10		    /* times: smaller than the largest, and nobody asks what it consists of */
@@ -247,6 +249,17 @@ static int64_t steady_enough(const struct image *im, int64_t rss, int64_t cost)
 	return wait > 2 * (double)g.period_ns ? (int64_t)wait : 2 * g.period_ns;
 }
 
+/* On a busy machine a process that does not grow may only be waiting for a processor. One that sleeps is on a plateau; one
+ * that wants to run is, if it has held its level for much longer. */
+static bool may_be_waiting(const struct proc *p, int64_t now, int64_t cost)
+{
+	struct stat_line stat;
+
+	if (cost < CHEAP || now - p->image.ledger.level_ns >= LONG_STEADY * cost)
+		return false;
+	return read_stat(p->pid, &stat) && stat.state == 'R';
+}
+
 /* Is it larger than at its last reading by so much? */
 static bool has_grown(const struct image *im, int64_t rss, int64_t step)
 {
@@ -279,7 +292,8 @@ void ledger_look(struct proc *p, int64_t now)
 
 	int64_t before = budget;
 
-	if (steady ? can_afford_now(im, now, rss, cost, false) : has_grown(im, rss, step) && can_afford_on_the_way(im, now, rss, cost))
+	if (steady ? can_afford_now(im, now, rss, cost, false) && !may_be_waiting(p, now, cost)
+		   : has_grown(im, rss, step) && can_afford_on_the_way(im, now, rss, cost))
 		take(p, now, cost, false);
 	g.snapshot_ns += before - budget;
 }
