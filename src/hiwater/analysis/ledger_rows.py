@@ -96,7 +96,9 @@ def _owned(kind: MapKind, rows: list[Mapping]) -> Row:
     key, label, known = _OWN[kind]
     if kind is MapKind.ANON_NAMED:
         return _group(key, label, rows, _rss, _named)
-    details = tuple(_mapping(row, known) for row in rows if _rss(row)) if kind is MapKind.ANON else ()
+    # The largest first; those that the recording took together come last, however much they are together.
+    single = sorted((row for row in rows if _rss(row)), key=lambda row: (row.count > 1, -_rss(row)))
+    details = tuple(_mapping(row, known) for row in single) if kind is MapKind.ANON else ()
     return Row(key, label, sum(map(_rss, rows)), known, _count(rows), _mapped(rows), None, details)
 
 

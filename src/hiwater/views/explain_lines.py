@@ -51,7 +51,7 @@ def _row(row: Row, level: int, whole: int, everything: bool) -> Iterator[Line]:
     if row.key == "remainder":
         shown = shown if everything or abs(row.bytes) >= least else []
     elif not everything:
-        shown = [detail for detail in shown[:MOST_DETAILS] if detail.bytes >= least]
+        shown = [detail for detail in shown[:MOST_DETAILS] if detail.bytes >= least and not _merged(detail)]
     for detail in shown:
         yield Line(level + 1, label(detail), detail.bytes, detail.known, False)
     folded = row.details[len(shown) :]
@@ -59,6 +59,11 @@ def _row(row: Row, level: int, whole: int, everything: bool) -> Iterator[Line]:
         count = sum(detail.count or 1 if detail.key == "mapping" else 1 for detail in folded)
         rest = sum(detail.bytes for detail in folded)
         yield Line(level + 1, f"{count} {'other' if count == 1 else 'others'}", rest, row.known, False)
+
+
+def _merged(row: Row) -> bool:
+    """Whether it is several mappings, none of which is worth a line."""
+    return row.key == "mapping" and row.address is None
 
 
 def tree_lines(tree: TreeLedger, names: dict[int, ProcessName], everything: bool) -> Iterator[Line]:

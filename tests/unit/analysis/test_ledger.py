@@ -135,6 +135,12 @@ def test_a_private_mapping_of_tmpfs() -> None:
     assert (row_of(ledger, "private_copies").bytes, row_of(ledger, "shared").bytes) == (4 * MIB, 6 * MIB)
 
 
+def test_many_small_mappings_come_last() -> None:
+    """What the recording took together is no mapping that could be the largest."""
+    small, large = mapping(MapKind.ANON, rss=64 * MIB, count=354), mapping(MapKind.ANON, rss=22 * MIB)
+    assert [one.count for one in row_of(of(small, large), "other").details] == [1, 354]
+
+
 def test_in_the_rows_already() -> None:
     """Huge pages, what was given back lazily, what a fork left in common and what is locked are told, not added."""
     found = {row.key: row.bytes for row in peak_of(rich()).of_which}
