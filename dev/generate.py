@@ -32,6 +32,7 @@ EXIT_STATUS = (
     ("125", "hiwater itself failed or was misused, or a budget could not be judged"),
     ("126", "the command was found but could not be executed"),
     ("127", "the command was not found"),
+    ("hiwater attach", "0; 123 it broke its budget; 125 nothing to attach to, misused, failed, or a budget not judged"),
     ("hiwater bench", "0; 1 a command failed or was not measured; 2 misused, or hiwater failed; 130 interrupted"),
     ("hiwater scale", "as bench; 1 also where the measurements do not carry what was asked for"),
     ("hiwater check", "0 all checks pass; 1 one does not; 2 misuse. With --bisect: 0 good, 1 bad, 125 skip, 128 stop"),

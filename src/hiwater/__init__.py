@@ -15,7 +15,9 @@ from hiwater._version import __version__
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting a command
 if TYPE_CHECKING:
     from hiwater.analysis.reading import Method, Reading
+    from hiwater.attaching import attach
     from hiwater.errors import (
+        AttachError,
         BinaryNotFoundError,
         CommandFailedError,
         CommandNotExecutableError,
@@ -48,6 +50,7 @@ _HOMES = {
     "Reading": "hiwater.analysis.reading",
     "Recording": "hiwater.recording.model",
     "Region": "hiwater.inprocess.region",
+    "attach": "hiwater.attaching",
     "load": "hiwater.recording.reader",
     "peak_rss": "hiwater.inprocess.mark",
     "region": "hiwater.inprocess.region",
@@ -56,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AttachError",
     "BinaryNotFoundError",
     "CommandFailedError",
     "CommandNotExecutableError",
@@ -79,6 +83,7 @@ __all__ = [
     "RecordingError",
     "Region",
     "__version__",
+    "attach",
     "load",
     "peak_rss",
     "region",

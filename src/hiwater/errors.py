@@ -92,6 +92,10 @@ class RemoteError(HiwaterError):
     """Another machine cannot be reached, or does not do what is needed there."""
 
 
+class AttachError(HiwaterError):
+    """The process cannot be attached to: there is none, it has ended, or it is hidden from this user."""
+
+
 class MonitorError(HiwaterError):
     """The monitor failed or was killed; ``recording`` holds what it had written, if that much can be read."""
 

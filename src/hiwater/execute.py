@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import IO, Any
 
 from hiwater.binaries import find_monitor
-from hiwater.errors import CommandFailedError, MisuseError, MonitorError
-from hiwater.launch import MAX_NS, Mode, judge, monitor_arguments
+from hiwater.errors import CommandFailedError, MisuseError
+from hiwater.launch import Mode, monitor_arguments
 from hiwater.limits import Enclosure, LimitMethod, limit_method
-from hiwater.output import OutputFile, fill, read_all, scratch
 from hiwater.recording.model import Recording
+from hiwater.session import Session, nanoseconds
 from hiwater.units import parse_size
 
 PATIENCE_SECONDS = 1.0
@@ -169,8 +169,8 @@ class _Enclosing:
         return Enclosure.make(limit=self._limit, swap=self._swap, method=self._method, cgroup=self._cgroup)
 
 
-class _Session:
-    """The file that the monitor writes to, from before the start until the recording is read back."""
+class _Session(Session):
+    """With the limit that the command is put under."""
 
     def __init__(
         self,
@@ -184,7 +184,6 @@ class _Session:
         force: bool,
         enclosing: _Enclosing,
     ) -> None:
-        self.command = command
         monitor = find_monitor()
         self.enclosure = Enclosure([], None)
 
@@ -195,58 +194,25 @@ class _Session:
                 command,
                 mode=_mode(mode),
                 exact=exact,
-                period_ns=_ns("period", period),
-                timeout_ns=_ns("timeout", timeout),
-                linger_ns=_ns("linger", linger),
+                period_ns=nanoseconds("period", period),
+                timeout_ns=_timeout(timeout),
+                linger_ns=nanoseconds("linger", linger),
                 enclosure=self.enclosure.arguments,
             )
 
-        arguments(0)  # misuse is told before a file is made
+        arguments(0)  # misuse is told before a cgroup is made
         self.enclosure = enclosing.make()
         try:
-            self.file = OutputFile(output, force=force) if output is not None else None
-            self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+            super().__init__(arguments, command, output, force=force)
         except BaseException:
             self.enclosure.close()
             raise
-        self.arguments = arguments(self.fd)
-        self.kept = False
-
-    def __enter__(self) -> _Session:
-        return self
-
-    def recording(self, status: int) -> Recording:
-        """Reads it back; the file comes to its name as soon as the command was executed, whatever else went wrong."""
-        data = read_all(self.fd)
-        try:
-            recording = judge(data, status, self.command)
-        except MonitorError as error:
-            if error.recording is not None:
-                self._keep(data)
-            raise
-        self._keep(data)
-        return recording
-
-    def _keep(self, data: bytes) -> None:
-        self.kept = True
-        if self.file is None:
-            os.close(self.fd)
-        elif self.file.direct:
-            os.close(self.fd)
-            fill(self.file, data)
-        else:
-            self.file.finish()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.enclosure.close()
-        if self.kept:
-            return
-        if self.file is not None:
-            self.file.discard()
-        if self.file is None or self.file.direct:
-            os.close(self.fd)
+        super().__exit__(kind, error, trace)
 
 
 def _mode(mode: Mode | str) -> Mode:
@@ -256,13 +222,10 @@ def _mode(mode: Mode | str) -> Mode:
         raise MisuseError(f"mode is {' or '.join(mode.value for mode in Mode)}, not {mode!r}") from None
 
 
-def _ns(name: str, seconds: float | None) -> int | None:
-    if seconds is None:
-        return None
-    if not 0 <= seconds <= MAX_NS / 1e9:
-        raise MisuseError(f"{name} is a number of seconds, not {seconds!r}")
+def _timeout(seconds: float | None) -> int | None:
+    ns = nanoseconds("timeout", seconds)
     # A time-out of 0 means "at once", as for subprocess; to the monitor 0 would mean "none".
-    return max(1, int(seconds * 1e9)) if name == "timeout" else int(seconds * 1e9)
+    return None if ns is None else max(1, ns)
 
 
 def _pipes(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from hiwater.errors import (
+    AttachError,
     CommandNotExecutableError,
     CommandNotFoundError,
     MisuseError,
@@ -61,20 +62,10 @@ def monitor_arguments(
     signals that are blocked when the command starts (default: those that are blocked when the monitor starts).
     ``enclosure``: options that put the command under a limit (:class:`hiwater.limits.Enclosure`).
     """
-    if period_ns is not None and period_ns < MIN_PERIOD_NS:
-        raise MisuseError("the period between two looks is at least 100us")
     arguments = [os.fsencode(monitor), *_output(output), b"--mode", mode.value.encode()]
     if exact:
         arguments.append(b"--exact")
-    for name, value in (
-        ("period", period_ns),
-        ("timeout", timeout_ns),
-        ("linger", linger_ns),
-    ):
-        if value is not None:
-            if not 0 <= value <= MAX_NS:
-                raise MisuseError(f"{name} is out of range")
-            arguments += [f"--{name}-ns".encode(), b"%d" % value]
+    arguments += _times((("period", period_ns), ("timeout", timeout_ns), ("linger", linger_ns)))
     if launcher_pid is not None:
         arguments += [b"--launcher", b"%d" % launcher_pid]
     if signal_mask is not None:
@@ -86,6 +77,43 @@ def _output(output: int | str) -> list[bytes]:
     if isinstance(output, int):
         return [b"--output-fd", b"%d" % output]
     return [b"--output", os.fsencode(output)]
+
+
+def attach_arguments(
+    monitor: str,
+    output_fd: int,
+    pid: int,
+    *,
+    period_ns: int | None = None,
+    duration_ns: int | None = None,
+    linger_ns: int | None = None,
+    leave_out_pid: int | None = None,
+) -> list[bytes]:
+    """The command line of a monitor that attaches to a process; ``None`` leaves an option to its default.
+
+    ``duration_ns``: after it the recording ends (default: with the process). ``leave_out_pid``: a process of our own
+    that is not to be counted where it descends from ``pid``; its children are not either. The others are as for
+    :func:`monitor_arguments`.
+    """
+    if not 0 < pid < 1 << 31:
+        raise MisuseError(f"{pid} is not the number of a process")
+    times = (("period", period_ns), ("duration", duration_ns), ("linger", linger_ns))
+    arguments = [os.fsencode(monitor), b"--output-fd", b"%d" % output_fd, *_times(times)]
+    if leave_out_pid is not None:
+        arguments += [b"--leave-out", b"%d" % leave_out_pid]
+    return [*arguments, b"--attach", b"%d" % pid]
+
+
+def _times(times: Iterable[tuple[str, int | None]]) -> list[bytes]:
+    words = []
+    for name, value in times:
+        if value is not None:
+            if not 0 <= value <= MAX_NS:
+                raise MisuseError(f"{name} is out of range")
+            if name == "period" and value < MIN_PERIOD_NS:
+                raise MisuseError("the period between two looks is at least 100us")
+            words += [f"--{name}-ns".encode(), b"%d" % value]
+    return words
 
 
 def check_command(command: Sequence[str | bytes]) -> list[bytes]:
@@ -100,10 +128,10 @@ def check_command(command: Sequence[str | bytes]) -> list[bytes]:
     return arguments
 
 
-def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes]) -> Recording:
+def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes] = ()) -> Recording:
     """The recording that the monitor left, or the reason why there is none.
 
-    ``monitor_status``: its exit status, negative if a signal killed it.
+    ``monitor_status``: its exit status, negative if a signal killed it. ``command``: empty if it was to attach.
     """
     from hiwater.recording.reader import parse
     from hiwater.recording.wire import EndedByCode
@@ -114,7 +142,7 @@ def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes]) -> R
         recording = None
     if monitor_status < 0:
         lives = ""
-        if recording is not None and recording.observed_processes:
+        if command and recording is not None and recording.observed_processes:
             pid = recording.observed_processes[0].pid
             lives = f"; the command may still run unmeasured, as pid {pid}" if recording.end is None else ""
         raise MonitorError(f"hiwater's monitor was killed by signal {-monitor_status}{lives}", recording)
@@ -123,6 +151,8 @@ def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes]) -> R
             f"hiwater's monitor (exit status {monitor_status}) could record nothing: is there space where it writes?"
         )
     if recording.end is not None and recording.end.ended_by is EndedByCode.NOT_STARTED:
+        if not command:
+            raise AttachError(" ".join(warning.message for warning in recording.told_warnings))
         name = os.fsdecode(command[0])
         number = recording.end.exec_errno
         if number < 0:

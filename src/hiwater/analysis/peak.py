@@ -226,8 +226,14 @@ def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
 
 def _upper(evidence: Evidence, low: int) -> int | None:
     """The tightest of several bounds; one that contradicts what is certain is none."""
-    by_wait = _upper_by_wait(evidence)
-    bounds = (by_wait, _upper_by_trace(evidence), _upper_by_events(evidence, by_wait))
+    bounds: tuple[int | None, ...]
+    if evidence.recording.facts.attached_pid is not None:
+        from hiwater.analysis.attached import upper_by_looking
+
+        bounds = (upper_by_looking(evidence),)
+    else:
+        by_wait = _upper_by_wait(evidence)
+        bounds = (by_wait, _upper_by_trace(evidence), _upper_by_events(evidence, by_wait))
     return min((bound for bound in bounds if bound is not None and bound >= low), default=None)
 
 
@@ -285,18 +291,19 @@ def _upper_by_wait(evidence: Evidence) -> int | None:
             or (mark(end) or 0) > evidence.maxrss + evidence.error + error
         ):
             since_ns = end.t_ns - (image.start_ns if end.last_read_ns is None else end.last_read_ns)
-            bounds.append(_growth(mark(end), error, since_ns, recording))
+            bounds.append(growth((mark(end) or 0) + error, since_ns, recording))
     lost = recording.stats.uncounted != 0 or recording.end is None or recording.end.left_alive > 0
     if lost and recording.stats.unseen != 0 and recording.facts.mode != "trace":
         # None was looked at, so none lived longer than the longest time between two looks.
-        bounds.append(_growth(None, evidence.error, recording.stats.longest_gap_ns or 0, recording))
+        bounds.append(growth(evidence.error, recording.stats.longest_gap_ns or 0, recording))
     return max(bounds)
 
 
-def _growth(mark_bytes: int | None, error: int, since_ns: int, recording: Recording) -> int:
-    size = (mark_bytes or 0) + error + (max(0, since_ns) * GROWTH_BYTES_PER_MS) // 1_000_000
+def growth(at_most: int, since_ns: int, recording: Recording) -> int:
+    """What became at most, in so long a time, of what was ``at_most`` so large."""
+    size = at_most + (max(0, since_ns) * GROWTH_BYTES_PER_MS) // 1_000_000
     total = recording.facts.mem_total_bytes
-    return size if total is None else min(size, max(total, (mark_bytes or 0) + error))
+    return size if total is None else min(size, max(total, at_most))
 
 
 def _uncounted(recording: Recording) -> set[int]:

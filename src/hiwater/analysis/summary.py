@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hiwater.analysis.demand import Demand, demand
 from hiwater.analysis.inherited import Inherited, inherited
 from hiwater.analysis.limit import Limit, LimitVerdict, difference, judge_limit, limit_of
-from hiwater.analysis.peak import Evidence, image_peak, is_guess, peak_image, peak_rss
+from hiwater.analysis.peak import Evidence, image_peak, is_guess, mark, peak_image, peak_rss
 from hiwater.analysis.reading import Method, Reading
 from hiwater.analysis.tree import Tree, tree_peak
-from hiwater.recording.model import UNKNOWN_RSS, Image, Process, Recording, Rss, Warning_
+from hiwater.recording.model import UNKNOWN_RSS, Image, ImageEnd, Process, Recording, Rss, Warning_
 from hiwater.recording.wire import EndedByCode, ImageEndedBy
 
 ENDED_BY = {
@@ -19,6 +19,8 @@ ENDED_BY = {
     EndedByCode.OOM: "oom",
     EndedByCode.TIMEOUT: "timeout",
     EndedByCode.NOT_STARTED: "not_started",
+    EndedByCode.DETACHED: "detached",
+    EndedByCode.GONE: "gone",
 }
 
 
@@ -32,6 +34,18 @@ class PeakProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """The process that was attached to."""
+
+    pid: int
+    name: str
+    peaked_before: bool
+    """The mark of the image that peaked has not risen since it was attached to."""
+    seen_since_bytes: int | None
+    """The largest RSS of that image that was read since."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSummary:
     """One program image, for reports."""
 
@@ -41,6 +55,8 @@ class ImageSummary:
     end_seconds: float | None
     peak_rss_bytes: int | None
     peak_rss_method: Method | None
+    peak_before_bytes: int | None
+    """Its mark when it was attached to; ``None`` unless it ran before."""
     start: Rss | None
     """At its first instant; ``None`` unless that was seen (trace mode)."""
     exact_lost: int | None
@@ -91,6 +107,8 @@ class Summary:
     """The figures of one execution; the names are those of the JSON."""
 
     command: tuple[str, ...]
+    attached: Attached | None
+    """``None`` where a command was executed."""
     started_at: float
     """Seconds since 1970."""
     wall_seconds: float | None
@@ -139,6 +157,7 @@ def summarize(recording: Recording) -> Summary:
     peak_end = evidence.ends[image.number] if image is not None else None
     return Summary(
         command=recording.arguments,
+        attached=_attached(recording, image, peak_end),
         started_at=recording.started_realtime_ns / 1e9,
         wall_seconds=end.command_ns / 1e9 if end is not None else None,
         user_seconds=_seconds(end.user_ns if end is not None else None),
@@ -164,6 +183,21 @@ def summarize(recording: Recording) -> Summary:
         limit_verdict=judge_limit(recording),
         cgroup_difference=difference(recording.cgroup, tree.reading.bytes) if recording.cgroup is not None else None,
         warnings=recording.told_warnings + tuple(_own_warnings(evidence, peak, image)),
+    )
+
+
+def _attached(recording: Recording, peaked: Image | None, end: ImageEnd | None) -> Attached | None:
+    pid = recording.facts.attached_pid
+    if pid is None:
+        return None
+    images = recording.observed_processes[0].images if recording.observed_processes else ()
+    before = peaked.before_hwm_bytes if peaked is not None else None
+    now = mark(end) if end is not None else None
+    return Attached(
+        pid,
+        images[-1].name if images else "?",
+        before is not None and now is not None and now <= before,
+        end.max_rss_bytes if end is not None else None,
     )
 
 
@@ -194,6 +228,7 @@ def _image(image: Image, evidence: Evidence) -> ImageSummary:
         end_seconds=end.t_ns / 1e9 if image.end is not None and end.how is not ImageEndedBy.ALIVE else None,
         peak_rss_bytes=size,
         peak_rss_method=method,
+        peak_before_bytes=image.before_hwm_bytes,
         start=image.start if image.start.rss_bytes is not None and image.flags & 1 else None,
         exact_lost=end.exact.lost if end.exact is not None else None,
         exit=end.last if at_exit and end.last.rss_bytes is not None else None,

@@ -50,6 +50,8 @@ def _upper(evidence: Evidence, peak: Reading, alone: bool) -> int | None:
     recording = evidence.recording
     if peak.high is None or evidence.error is None or not recording.complete:
         return None
+    if recording.facts.attached_pid is not None:
+        return None  # what the tree held before it was attached to is not known
     if alone and evidence.every_change_told:
         return peak.high
     by_events = _upper_by_events(evidence)

@@ -11,6 +11,7 @@ from hiwater._version import __version__
 
 COMMANDS = (
     "run",
+    "attach",
     "show",
     "explain",
     "report",
@@ -60,6 +61,10 @@ def main(argv: list[str] | None = None) -> int:
             from hiwater.cli.run import main as run  # takes its own words: those behind the command are not ours
 
             return run(words[1:])
+        if words[:1] == ["attach"]:
+            from hiwater.cli.attach import main as attach
+
+            return attach(words[1:])
         args = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
         status: int = args.func(args)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The budget options of ``hiwater run``, and what a verdict means for its exit status.
+"""The budget options of ``hiwater run`` and ``hiwater attach``, and what a verdict means for its exit status.
 
 Imported before the command starts; what judges is imported while the command runs.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 VIOLATED, NO_NUMBER = 123, 125
 
 
-def add_budget_options(parser: argparse.ArgumentParser) -> None:
+def add_budget_options(parser: argparse.ArgumentParser, when: str = "if COMMAND succeeded but needed more") -> None:
     """--budget, --budget-tree, --budget-exit-code."""
     parser.add_argument(
         "--budget",
         metavar="SIZE",
         type=_size,
-        help="the most that the peak RSS may be, e.g. 64MiB or 64MB; exit status 123 if COMMAND succeeded but needed"
-        " more, 125 if that cannot be told",
+        help="the most that the peak RSS may be, e.g. 64MiB or 64MB; exit status 123"
+        f" {when}, 125 if that cannot be told",
     )
     parser.add_argument(
         "--budget-tree", metavar="SIZE", type=_size, help="the same for the peak of the whole process tree"

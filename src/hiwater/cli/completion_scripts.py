@@ -33,6 +33,8 @@ class Command:
     """What its positional argument may be; empty for file names."""
     executes: bool
     """A command of the user's follows."""
+    wants_pid: bool
+    """Its positional argument is the number of a process."""
 
 
 def describe(parser: argparse.ArgumentParser) -> tuple[Command, ...]:
@@ -50,6 +52,7 @@ def _command(name: str, help_text: str, parser: argparse.ArgumentParser) -> Comm
         tuple(_option(action) for action in parser._actions if action.option_strings),
         tuple(str(choice) for action in positionals for choice in action.choices or ()),
         any(action.nargs == argparse.REMAINDER for action in positionals),
+        any(action.metavar == "PID" for action in positionals),
     )
 
 
@@ -76,6 +79,7 @@ def bash(commands: tuple[Command, ...]) -> str:
             values="{values}"
             positional="{" ".join(command.words)}"
             executes={"yes" if command.executes else ""}
+            pids={"yes" if command.wants_pid else ""}
             case $previous in{choices or " "}
             esac
             ;;"""
@@ -85,7 +89,7 @@ def bash(commands: tuple[Command, ...]) -> str:
     return f"""# bash completion of hiwater
 _hiwater() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
-    local flags="" values="" positional="" executes="" words="" at
+    local flags="" values="" positional="" executes="" pids="" words="" at
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "{names} --help --version" -- "$current")
@@ -116,6 +120,8 @@ _hiwater() {{
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
     elif [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$current")
+    elif [[ $pids ]]; then
+        mapfile -t COMPREPLY < <(cd /proc && compgen -W "$(echo [0-9]*)" -- "$current")
     elif [[ $positional ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$positional" -- "$current")
     else
@@ -149,6 +155,8 @@ def zsh(commands: tuple[Command, ...]) -> str:
         specs = [spec for option in command.options for spec in _zsh_option(option)]
         if command.executes:
             specs += ["'(-)1:command:_command_names -e'", "'*::arguments:_normal'"]
+        elif command.wants_pid:
+            specs.append("'1:process:_pids'")
         elif command.words:
             specs.append(f"'1:word:({' '.join(command.words)})'")
         else:
@@ -193,6 +201,8 @@ def fish(commands: tuple[Command, ...]) -> str:
             lines.append(f"complete -c hiwater -n {within} {names}{value} -d {_fish_text(option.help)}")
         if command.executes:
             lines.append(f"complete -c hiwater -n {within} -x -a '(__fish_complete_subcommand --fcs-skip=2)'")
+        elif command.wants_pid:
+            lines.append(f"complete -c hiwater -n {within} -x -a '(__fish_complete_pids)'")
         elif command.words:
             lines.append(f"complete -c hiwater -n {within} -x -a {_fish_text(' '.join(command.words))}")
     return "\n".join(lines) + "\n"

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from importlib import import_module
 
-from hiwater.binaries import find_monitor
-from hiwater.cli.budgets import add_budget_options, check_budget_options, exit_status, has_budget, judge_recording
+from hiwater.cli.budgets import add_budget_options, check_budget_options
 from hiwater.cli.foreground import Foreground
 from hiwater.cli.limits import add_limit_options, check_limit_options, enclose, wants_limit
+from hiwater.cli.measurement import (
+    Measurement,
+    Parser,
+    add_color_option,
+    add_output_options,
+    add_period_option,
+    complain,
+    duration,
+    say,
+)
 from hiwater.cli.words import split_command
-from hiwater.errors import CommandNotExecutableError, CommandNotFoundError, HiwaterError, MisuseError, MonitorError
-from hiwater.launch import Mode, judge, monitor_arguments
-from hiwater.output import OutputFile, fill, read_all, scratch, write_all
-from hiwater.units import parse_duration_ns
+from hiwater.errors import HiwaterError
+from hiwater.launch import Mode, monitor_arguments
 
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
-    from hiwater.analysis.budget import Judgement
     from hiwater.cli.live import View
     from hiwater.limits import Enclosure
-    from hiwater.recording.model import Recording
-
-OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
 _USAGE = "hiwater run [OPTIONS] [--] COMMAND [ARG...]"
 _DESCRIPTION = """\
@@ -49,14 +50,6 @@ COMMAND was not found.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Misuse is 125, as 2 may be the command's own."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        self.print_usage(sys.stderr)
-        self.exit(OWN_FAILURE, f"hiwater run: {message}\n")
-
-
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """For the help, the man page and the completion; ``main`` is what runs."""
     parser = subparsers.add_parser(
@@ -72,18 +65,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to execute")
 
 
-def _duration(text: str) -> int:
-    try:
-        return parse_duration_ns(text)
-    except MisuseError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-q", "--quiet", action="store_true", help="print no summary")
-    parser.add_argument("-o", "--output", metavar="FILE", help="keep the recording in FILE (.hiw); see hiwater show")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to FILE as JSON; - is stdout")
-    parser.add_argument("-f", "--force", action="store_true", help="overwrite the files of -o and --json")
+    add_output_options(parser)
     parser.add_argument(
         "--trace",
         action="store_true",
@@ -94,17 +77,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="follow every change of memory as an event of the kernel: exact peaks; for root or CAP_PERFMON",
     )
-    parser.add_argument(
-        "--period",
-        metavar="TIME",
-        type=_duration,
-        help="look so often (default 1ms; stretched where that costs more than 2%% of a core)",
-    )
-    parser.add_argument("--timeout", metavar="TIME", type=_duration, help="end the whole tree after TIME, e.g. 30s")
+    add_period_option(parser)
+    parser.add_argument("--timeout", metavar="TIME", type=duration, help="end the whole tree after TIME, e.g. 30s")
     parser.add_argument(
         "--linger",
         metavar="TIME",
-        type=_duration,
+        type=duration,
         help="wait so long for descendants that outlive COMMAND (default 1s)",
     )
     parser.add_argument(
@@ -120,14 +98,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="show the processes and their memory on the terminal meanwhile; COMMAND must not use that itself",
     )
     add_budget_options(parser)
-    parser.add_argument(
-        "--color", choices=("auto", "always", "never"), default="auto", help="colour the summary (default: auto)"
-    )
+    add_color_option(parser)
 
 
 def main(words: list[str]) -> int:
     """``words``: what stands behind ``hiwater run``."""
-    parser = _Parser(
+    parser = Parser(
         prog="hiwater run",
         usage=_USAGE,
         description=_DESCRIPTION,
@@ -153,99 +129,60 @@ def main(words: list[str]) -> int:
     try:
         return _Run(args, command, options).execute()
     except HiwaterError as error:
-        return _complain(error)
+        return complain(error)
 
 
-def _complain(error: HiwaterError) -> int:
-    _say(f"hiwater: {_text(error)}\n")
-    if isinstance(error, CommandNotFoundError):
-        return NOT_FOUND
-    return NOT_EXECUTABLE if isinstance(error, CommandNotExecutableError) else OWN_FAILURE
-
-
-def _text(error: HiwaterError) -> str:
-    if isinstance(error, (CommandNotFoundError, CommandNotExecutableError)):
-        from hiwater.views.names import visible
-
-        return f"{visible(str(error.filename))}: {error.strerror}"
-    return str(error.strerror if isinstance(error, OSError) and error.strerror else error)
-
-
-def _say(text: str) -> None:
-    """On stderr, as far as there is one: nothing that fails there is worth the command's exit status."""
-    if sys.stderr is None:
-        return
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        sys.stderr = None  # or Python would flush it once more at its end
-
-
-class _Run:
-    """One execution, from the files that are opened before it to the summary behind it."""
+class _Run(Measurement):
+    """One execution."""
 
     def __init__(self, args: argparse.Namespace, command: list[str], options: list[str]) -> None:
-        self.args = args
-        self.command = command
-        self.view: View | None = None
-        self.reports = not args.quiet or args.json is not None or has_budget(args)
-        self.monitor = find_monitor()  # also where it is to go to another machine
-        self.terminal = self._terminal(options) if args.live else None
-        self.unfinished: list[OutputFile] = []
-        try:
-            self.file = self._open(args.output)
-            self.json = self._open(args.json if args.json != "-" else None)
-        except HiwaterError:
-            self._discard()
-            raise
-        self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
         self.enclosure: Enclosure | None = None
+        self.terminal: int | None = None
+        if args.live:
+            from hiwater.cli.live import open_terminal
 
-    def _terminal(self, options: list[str]) -> int:
-        from hiwater.cli.live import open_terminal
+            self.terminal = open_terminal(command, ["hiwater", "run", *options, "--"])
+        super().__init__(args, command)
 
-        return open_terminal(self.command, ["hiwater", "run", *options, "--"])
-
-    def _open(self, path: str | None) -> OutputFile | None:
-        if path is None:
+    def show(self) -> View | None:
+        if self.terminal is None:
             return None
-        file = OutputFile(path, force=self.args.force)
-        self.unfinished.append(file)
-        return file
+        from hiwater.cli.live import View
+        from hiwater.views import names, style
 
-    def _discard(self) -> None:
-        for file in self.unfinished:
-            file.discard()
+        name = names.visible(os.path.basename(self.command[0]))
+        return View(
+            self.terminal,
+            self.fd,
+            color=style.use_color(style.Color(self.args.color), True, os.environ),
+            goes_on=f"{name} goes on, Ctrl-C reaches it"
+            + ("" if self.args.quiet else "; the summary comes at its end"),
+        )
 
-    def _let_go(self) -> None:
-        """What the command closes must be closed: whoever waits at the other end of a pipe would wait for us too."""
-        null = os.open(os.devnull, os.O_RDWR)
-        for fd in (0,) if self.args.json == "-" else (0, 1):
-            os.dup2(null, fd)
-        if null > 2:
-            os.close(null)
+    def prepare(self) -> None:
+        if wants_limit(self.args):
+            self.enclosure = enclose(self.args)
 
-    def execute(self) -> int:
-        try:
-            if wants_limit(self.args):
-                self.enclosure = enclose(self.args)
-            return self._conclude(self._measure())
-        except HiwaterError as error:
-            return self._complain(error)
-        finally:
-            self._discard()
-            if self.enclosure is not None:
-                self._remove(self.enclosure)
+    def clean_up(self) -> None:
+        if self.enclosure is None:
+            return
+        self.enclosure.close()
+        if self.enclosure.left:
+            pids = ", ".join(map(str, self.enclosure.left))
+            say(
+                f"hiwater: still running under the limit: pid {pids}; the cgroup {self.enclosure.path} stays for them, "
+                "and the next hiwater run --limit removes it once they have ended\n"
+            )
 
-    def _measure(self) -> int:
-        """Executes the command; the monitor's exit status, negative if a signal killed it."""
+    def measure(self) -> int:
         if self.args.ssh is not None:
             from hiwater.cli import remote
 
-            return remote.measure(self.args, self.command, self.fd, self._let_go)
-        foreground = Foreground()
-        arguments = monitor_arguments(
+            return remote.measure(self.args, self.command, self.fd, self.let_go)
+        return super().measure()
+
+    def arguments(self, foreground: Foreground) -> list[bytes]:
+        return monitor_arguments(
             self.monitor,
             self.fd,
             self.command,
@@ -259,115 +196,3 @@ class _Run:
             signal_mask=foreground.mask,
             enclosure=self.enclosure.arguments if self.enclosure is not None else (),
         )
-        foreground.start(arguments, self.fd)
-        self._let_go()
-        if self.terminal is not None:
-            self.view = self._show(self.terminal)
-        if self.reports:
-            # While the command runs there is time for what is slow to import.
-            for module in ("analysis.summary", "recording.reader", "views.terminal"):
-                import_module(f"hiwater.{module}")
-        status = foreground.wait(self.view)
-        if self.view is not None:
-            self.view.finish()
-        return status
-
-    def _show(self, terminal: int) -> View:
-        from hiwater.cli.live import View
-        from hiwater.views import names, style
-
-        name = names.visible(os.path.basename(self.command[0]))
-        return View(
-            terminal,
-            self.fd,
-            color=style.use_color(style.Color(self.args.color), True, os.environ),
-            goes_on=f"{name} goes on, Ctrl-C reaches it"
-            + ("" if self.args.quiet else "; the summary comes at its end"),
-        )
-
-    def _complain(self, error: HiwaterError) -> int:
-        status = _complain(error)
-        if self.view is not None:  # who watched the command there does not see its redirected error stream
-            self.view.say(f"hiwater: {_text(error)}\n")
-        return status
-
-    def _remove(self, enclosure: Enclosure) -> None:
-        enclosure.close()
-        if enclosure.left:
-            pids = ", ".join(map(str, enclosure.left))
-            _say(
-                f"hiwater: still running under the limit: pid {pids}; the cgroup {enclosure.path} stays for them, "
-                "and the next hiwater run --limit removes it once they have ended\n"
-            )
-
-    def _conclude(self, status: int) -> int:
-        """The recording comes to its name, the views are written; the exit status is what the monitor left."""
-        doubtful = status < 0 or status in (OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND)
-        data = read_all(self.fd) if self.reports or doubtful or self.file is not None else b""
-        failure = recording = None
-        if self.reports or doubtful:
-            try:
-                recording = judge(data, status, self.command)
-            except MonitorError as error:
-                failure, recording = error, error.recording
-        own = self._keep(self.file, data) if self.file is not None and data else 0
-        if recording is not None:
-            own = self._report(recording) or own
-        if failure is not None:
-            own = self._complain(failure)
-        return status if status > 0 else own
-
-    def _keep(self, file: OutputFile, data: bytes) -> int:
-        self.unfinished.remove(file)
-        try:
-            if file.direct:
-                fill(file, data)
-            else:
-                file.finish()
-        except HiwaterError as error:
-            return self._complain(error)
-        return 0
-
-    def _report(self, recording: Recording) -> int:
-        judgements = judge_recording(self.args, recording)
-        own = exit_status(self.args, judgements)
-        if self.args.json is not None:
-            from hiwater.views import json_view
-
-            try:
-                self._write_json(json_view.render(recording, judgements))
-            except (HiwaterError, OSError) as error:
-                failed = self._complain(
-                    error if isinstance(error, HiwaterError) else HiwaterError(f"--json: {error.strerror}")
-                )
-                own = own or failed
-        if not self.args.quiet or judgements:
-            from hiwater.views import style
-
-            if sys.stderr is not None:
-                width = style.columns(sys.stderr)
-                text = self._summary(recording, judgements, width=width, is_terminal=sys.stderr.isatty())
-                _say(style.encodable(text, sys.stderr.encoding))
-            if self.view is not None:
-                text = self._summary(recording, judgements, width=self.view.columns, is_terminal=True)
-                self.view.say(style.encodable(text, sys.stderr.encoding if sys.stderr is not None else None))
-        return own
-
-    def _summary(
-        self, recording: Recording, judgements: tuple[Judgement, ...], *, width: int, is_terminal: bool
-    ) -> str:
-        """A budget that was not kept is said even where no summary is wanted."""
-        from hiwater.views import budget_text, style, terminal
-
-        color = style.use_color(style.Color(self.args.color), is_terminal, os.environ)
-        text = "" if self.args.quiet else terminal.render(recording, width=width, color=color)
-        return text + budget_text.render(judgements, color=color, failures_only=self.args.quiet)
-
-    def _write_json(self, text: str) -> None:
-        data = text.encode()
-        if self.json is not None:
-            self.unfinished.remove(self.json)
-            fill(self.json, data)
-        else:
-            # The descriptor, not sys.stdout: what the command wrote stands before it, whatever Python buffers.
-            write_all(1, data)

@@ -3,7 +3,10 @@
  * /proc/loadavg ends with the last pid that was handed out in our pid namespace: if it has not moved, nobody was born.
  * If it has, the pids in between are looked at one by one; whose parent is in the tree (or is us: we are the child
  * subreaper, so an orphan of the tree becomes our child) belongs to the tree. Pids that are gone already came and
- * went unseen: they are counted. Where loadavg does not tell (gVisor), all of /proc is scanned. */
+ * went unseen: they are counted. Where loadavg does not tell (gVisor), all of /proc is scanned.
+ *
+ * Attached, we are nobody's subreaper: an orphan that was not found before its parent ended has some other parent. It is
+ * still known to be of the tree if a process of the tree began its session; else attach.c says that it may be lost. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +29,7 @@ static int32_t pending[PENDING]; /* handed out, but not there yet: alive at the 
 static uint32_t pending_count;
 static uint64_t foreign[FOREIGN_PIDS / 64];
 static uint32_t scans;
+static uint16_t flags_of_found; /* enum hw_image_flags */
 
 static int64_t read_last_pid(void)
 {
@@ -55,6 +59,17 @@ static bool is_leader(int32_t pid)
 	return syscall(SYS_tgkill, pid, pid, 0) == 0 || errno != ESRCH;
 }
 
+/* A child of the tree; or a member of a session that a process of the tree began: sessions are only inherited, and
+ * while one has members its number is given to no process (kernel/pid.c __change_pid()). */
+static bool is_ours(const struct stat_line *stat)
+{
+	if (proc_find((int32_t)stat->ppid))
+		return true;
+	if (!g.attached)
+		return stat->ppid == g.self;
+	return stat->session > 0 && stat->ppid != g.self && stat->ppid != g.leave_out && proc_find((int32_t)stat->session);
+}
+
 enum found { FOUND_OURS, FOUND_FOREIGN, FOUND_THREAD, FOUND_GONE };
 
 /* Looks at one pid, and adds it if it belongs to the tree. */
@@ -65,7 +80,7 @@ static enum found consider(int32_t pid, int64_t now)
 
 	if (proc_find(pid))
 		return FOUND_OURS;
-	if (pid == g.self)
+	if (pid == g.self || pid == g.leave_out)
 		return FOUND_FOREIGN;
 	if (getpgid(pid) < 0 && errno == ESRCH)
 		return FOUND_GONE;
@@ -75,10 +90,17 @@ static enum found consider(int32_t pid, int64_t now)
 		return FOUND_GONE; /* gone since, or hidden from us */
 	bool dead = (stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1;
 
-	if (stat.ppid != g.self && !proc_find((int32_t)stat.ppid)) /* 0: it is being released (do_task_stat()) */
-		return dead && stat.ppid == 0 ? FOUND_GONE : FOUND_FOREIGN;
-	if (dead)
-		return FOUND_GONE; /* its memory is gone; whoever waits for it gets its rusage */
+	if (!is_ours(&stat)) { /* ppid 0: it is being released (do_task_stat()) */
+		if (dead && stat.ppid == 0)
+			return FOUND_GONE;
+		if (g.attached && !dead && attach_may_have_adopted(&stat))
+			epoch_stranger();
+		return FOUND_FOREIGN;
+	}
+	if (dead) { /* its memory is gone; whoever waits for it gets its rusage */
+		epoch_found_dead();
+		return FOUND_GONE;
+	}
 	p = proc_add(pid, (int32_t)stat.ppid, now);
 	if (!p)
 		return FOUND_GONE;
@@ -86,7 +108,8 @@ static enum found consider(int32_t pid, int64_t now)
 	memcpy(p->comm, stat.comm, stat.comm_len);
 	p->minor_faults = stat.minor_faults;
 	p->child_minor_faults = stat.child_minor_faults;
-	image_begin(p, now, 0);
+	p->start_time = stat.start_time;
+	image_begin(p, now, flags_of_found);
 	return FOUND_OURS;
 }
 
@@ -168,4 +191,25 @@ void discover_all(int64_t now)
 		before = g.stats.processes;
 		scan(now);
 	} while (loadavg_fd >= 0 && g.stats.processes > before);
+}
+
+void discover_attached(int64_t now)
+{
+	int64_t before;
+
+	loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	last_pid = loadavg_fd < 0 ? -1 : read_last_pid(); /* who is born from here on is found by the next look */
+	if (last_pid < g.self && loadavg_fd >= 0) {
+		close(loadavg_fd);
+		loadavg_fd = -1;
+	}
+	if (loadavg_fd < 0)
+		g.stats.unseen = -1; /* nobody counts them */
+	flags_of_found = HW_IMAGE_ATTACHED;
+	do { /* a parent may have a larger number than its child */
+		memset(foreign, 0, sizeof(foreign));
+		before = g.stats.processes;
+		scan(now);
+	} while (g.stats.processes > before);
+	flags_of_found = 0;
 }

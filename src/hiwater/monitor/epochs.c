@@ -19,6 +19,7 @@ struct ended {
 static struct hw_tree_upper rows[ROWS];
 static struct ended ended_now, ended_before;
 static uint32_t unseen_since_look, unseen_in_epoch;
+static bool found_dead, stranger, stranger_before;
 
 /* What the kernel's batched counters can hide in one image. Since Linux 6.2 (commit f1a7941243c1) each of the three
  * RSS counters may hold back batch - 1 pages on each CPU, batch = max(32, 2 x CPUs) (lib/percpu_counter.c); before,
@@ -69,7 +70,7 @@ static bool unseen_can_be_ours(void)
 		changed |= stat.child_minor_faults != p->child_minor_faults;
 		p->child_minor_faults = stat.child_minor_faults;
 	}
-	bool ours = changed || changed_before || g.stats.uncounted || ended_now.unknown + ended_before.unknown > 0;
+	bool ours = changed || changed_before || (g.attached && found_dead) || g.stats.uncounted || ended_now.unknown + ended_before.unknown > 0;
 
 	changed_before = changed;
 	return ours;
@@ -79,10 +80,16 @@ void epoch_close(void)
 {
 	uint32_t rounded;
 
-	if (unseen_in_epoch > 0 && unseen_can_be_ours())
+	bool ours = unseen_in_epoch > 0 && unseen_can_be_ours();
+
+	if (ours)
 		g.stats.unseen += unseen_in_epoch;
 	else
 		ended_now.unseen_at_once = 0;
+	if ((stranger || stranger_before) && (ours || ended_now.unknown + ended_before.unknown > 0))
+		attach_lost_orphan();
+	stranger_before = stranger;
+	stranger = found_dead = false;
 	struct ended all = {ended_now.unknown + ended_before.unknown, ended_now.images + ended_before.images,
 			    ended_now.sum + ended_before.sum, 0};
 
@@ -155,4 +162,14 @@ void epochs_write(void)
 			out[n++] = rows[i];
 	if (n > 0)
 		stream_event(HW_TREE_UPPER, 0, out, n * sizeof(*out));
+}
+
+void epoch_found_dead(void)
+{
+	found_dead = true;
+}
+
+void epoch_stranger(void)
+{
+	stranger = true;
 }

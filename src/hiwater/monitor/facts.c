@@ -76,7 +76,11 @@ static void cgroup_fact(void)
 	char *save = NULL;
 	const char *best = "";
 
-	if (slurp("/proc/self/cgroup") <= 0)
+	char path[32] = "/proc/self/cgroup";
+
+	if (g.attached)
+		snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)g.attached);
+	if (slurp(path) <= 0)
 		return;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (strncmp(line, "0::", 3) == 0 && !*best)
@@ -85,6 +89,20 @@ static void cgroup_fact(void)
 			best = line;
 	}
 	stream_fact("cgroup", best);
+}
+
+static void cwd_fact(void)
+{
+	char path[32] = "/proc/self/cwd", cwd[4096];
+
+	if (g.attached)
+		snprintf(path, sizeof(path), "/proc/%d/cwd", (int)g.attached);
+	ssize_t n = readlink(path, cwd, sizeof(cwd) - 1);
+
+	if (n > 0) {
+		cwd[n] = 0;
+		stream_fact("cwd", cwd);
+	}
 }
 
 static const char *container(void)
@@ -113,7 +131,6 @@ static int64_t kib_bytes(int64_t kib)
 void facts_write(pid_t launcher)
 {
 	struct utsname uts;
-	char cwd[4096];
 	ssize_t n;
 	int major = 0, minor = 0;
 
@@ -141,11 +158,15 @@ void facts_write(pid_t launcher)
 			stream_fact("thp", begin + 1);
 		}
 	}
-	launcher_facts(launcher);
+	if (launcher > 0)
+		launcher_facts(launcher);
 	cgroup_fact();
 	stream_fact("container", container());
-	if (getcwd(cwd, sizeof(cwd)))
-		stream_fact("cwd", cwd);
+	cwd_fact();
+	if (g.attached) {
+		stream_fact_number("attached_pid", g.attached);
+		stream_fact_number("duration_ns", g.duration_ns);
+	}
 	stream_fact("mode", g.trace ? "trace" : "quiet");
 	if (g.exact)
 		stream_fact("exact", "1");

@@ -103,7 +103,7 @@ void image_announce(struct proc *p, bool read_names)
 		return;
 	im->announced = true;
 	proc_announce(p, HW_SEEN_SAMPLED);
-	if (!read_names && im->id == 0)
+	if (!read_names && im->id == 0 && !g.attached)
 		im->flags |= HW_IMAGE_GUESSED; /* the command, which ended before it could be asked */
 	if (!read_names || (g.trace && (im->flags & HW_IMAGE_FORKED))) {
 		exe_len = len = 0; /* its successor's by now; or its parent's, until execve */

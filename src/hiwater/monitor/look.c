@@ -55,6 +55,14 @@ static bool read_statm(struct proc *p, struct statm *out)
 	return n > 0 && parse_statm(buf, (size_t)n, out) && out->rss > 0;
 }
 
+/* Is the pid still that of the process that we know? */
+static bool same_process(const struct proc *p)
+{
+	struct stat_line stat;
+
+	return !p->start_time || !read_stat(p->pid, &stat) || !stat.start_time || stat.start_time == p->start_time;
+}
+
 enum look look_statm(struct proc *p, struct statm *out)
 {
 	if (read_statm(p, out))
@@ -64,6 +72,8 @@ enum look look_statm(struct proc *p, struct statm *out)
 		if (read_statm(p, out))
 			return LOOK_OK;
 	}
+	if (!same_process(p))
+		return LOOK_GONE;
 	if (switch_thread(p)) {
 		if (read_statm(p, out))
 			return LOOK_OK;
@@ -96,9 +106,13 @@ static void first_look(struct proc *p, const struct status *st)
 		im->flags &= (uint16_t)~HW_IMAGE_GUESSED; /* the command, and it has called execve */
 		return;
 	}
-	/* Found by looking: it may still be the copy of its parent that fork made. */
-	if (parent && parent->comm_len == p->comm_len && memcmp(parent->comm, p->comm, p->comm_len) == 0 &&
-	    parent->text == p->text)
+	if (im->flags & HW_IMAGE_ATTACHED)
+		im->before_hwm = st->hwm;
+	/* Found by looking: it may still be the copy of its parent that fork made. Who ran before may have given itself
+	 * another name since. */
+	if (parent && parent->text == p->text &&
+	    ((im->flags & HW_IMAGE_ATTACHED) ||
+	     (parent->comm_len == p->comm_len && memcmp(parent->comm, p->comm, p->comm_len) == 0)))
 		im->flags |= HW_IMAGE_FORKED;
 }
 
@@ -121,7 +135,10 @@ static bool another_image(struct proc *p, const struct status *st)
 
 	if (im->hwm >= 0 && st->hwm >= 0 && st->hwm + 2 * counter_error_bytes(st->threads) < im->hwm)
 		return true;
-	if (!renamed && st->rss >= im->last.rss_bytes / 2)
+	/* Attached, no rusage holds the peak of an image whose end was not noticed. VmPeak is exact, and never falls. */
+	if (g.attached && st->vm_peak >= 0 && st->vm_peak < im->vm_peak)
+		return true;
+	if (!renamed && st->rss >= im->last.rss_bytes / 2 && !g.attached)
 		return false;
 	if (!im->start_stack || !read_stat(p->pid, &stat) || !stat.start_stack || stat.start_stack == im->start_stack)
 		return false;

@@ -13,6 +13,8 @@
  * (look.c) and adds up the tree (tree.c). With --mode trace, ptrace events tell of births, execs and exits (trace.c).
  * Whatever is learnt is written at once (stream.c); what is kept in memory is bounded by the processes alive at once.
  *
+ * With --attach there is no command: a process that runs already is looked at in the same way (attach.c).
+ *
  * Terminal and job control belong to the command. Signals that the terminal sends reach it directly, as it is in our
  * process group; we ignore them. Signals that another process sends to us are passed on. If the terminal stops the
  * command, we stop ourselves, so that whoever waits for us sees what he would have seen of the command.
@@ -57,6 +59,11 @@ int64_t monotonic_ns(void)
 int64_t since_start(int64_t at)
 {
 	return at - start_ns;
+}
+
+void clock_start(void)
+{
+	start_ns = monotonic(CLOCK_MONOTONIC);
 }
 
 int64_t now_ns(void)
@@ -202,7 +209,7 @@ static void start(const struct options *o)
 		g.trace = false;
 	n = read_file("/proc/self/statm", own, sizeof(own));
 	g.stats.floor_bytes = n > 0 && parse_statm(own, (size_t)n, &st) ? st.rss * g.page_size : -1;
-	start_ns = monotonic(CLOCK_MONOTONIC);
+	clock_start();
 	if (!target_fork(o->argv, &command_mask, g.trace || g.exact_wanted, &launch))
 		die("cannot fork", strerror(errno));
 	g.command = launch.pid;
@@ -246,6 +253,8 @@ int main(int argc, char **argv)
 
 	open_output(&o);
 	signals_block(&initial, &handled);
+	if (o.attach)
+		return follow_attached(&o, &handled);
 	command_mask = o.mask_given ? o.mask : initial;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) != 0)
 		stream_warning("no-subreaper", "orphans of the tree can not be waited for on this kernel");

@@ -35,7 +35,9 @@ struct stat_line {
 	size_t comm_len;
 	char state;
 	int64_t threads; /* -1 unknown */
-	int64_t ppid, minor_faults, child_minor_faults;
+	bool kernel_thread;
+	int64_t ppid, session, minor_faults, child_minor_faults;
+	uint64_t start_time;  /* in clock ticks since boot; 0 unknown */
 	uint64_t start_stack; /* another one after each execve; 0 unknown */
 };
 struct rollup { /* bytes */
@@ -193,6 +195,7 @@ struct proc {
 	uint32_t id, parent;
 	int64_t t_ns;
 	int statm_fd, status_fd; /* -1: opened for each read */
+	uint64_t start_time;	 /* with the pid it names the process for good; 0 unknown */
 	int32_t tid;		 /* whose files are read: the leader's unless it exited before its threads */
 	struct image image;
 	char comm[64];
@@ -249,6 +252,7 @@ void image_replaced(struct proc *p, int64_t now);
 
 /* ---- discover.c: finds processes that were born since the last look ---- */
 void discover_init(int32_t first_pid);
+void discover_attached(int64_t now); /* those that live already */
 void discover(int64_t now);
 void discover_all(int64_t now); /* a scan of all of /proc */
 
@@ -276,6 +280,8 @@ void ledger_write(void);
 int64_t counter_error_bytes(int64_t threads);
 void tree_image_ended(const struct image *im, bool mark_known);
 void tree_unseen(uint32_t count); /* pids that came and went between two looks */
+void epoch_found_dead(void);	  /* a process of the tree, by its parent, that nobody ever looked at alive */
+void epoch_stranger(void);	  /* somebody new whose parent may have been of the tree */
 bool epoch_urgent(void);
 bool epoch_complete(void);
 void epoch_close(void);
@@ -332,6 +338,12 @@ struct ending {
 };
 const struct ending *watch(struct launch *started, const sigset_t *signals);
 
+/* ---- attach.c: a process that runs already ---- */
+struct options;
+int follow_attached(const struct options *o, const sigset_t *signals);
+bool attach_may_have_adopted(const struct stat_line *stranger);
+void attach_lost_orphan(void);
+
 /* ---- facts.c: the host ---- */
 void facts_write(pid_t launcher);
 int64_t oom_kills(void);
@@ -340,7 +352,7 @@ int64_t oom_kills(void);
 struct options {
 	const char *output;
 	int output_fd;
-	pid_t launcher;
+	pid_t launcher, attach;
 	bool mask_given;
 	sigset_t mask; /* what the command starts with */
 	char **argv;
@@ -355,9 +367,10 @@ struct globals {
 	bool statm_exact;
 	bool batched_per_cpu; /* Linux 6.2 and later: percpu counters; before, 64 pages a thread */
 	long page_size, cpus;
-	int64_t period_ns, timeout_ns, kill_after_ns, linger_ns;
+	int64_t period_ns, timeout_ns, kill_after_ns, linger_ns, duration_ns;
 	struct hw_stats stats;
 	pid_t self, command;
+	pid_t attached, leave_out; /* 0: none */
 	uint32_t tick, epoch;
 	int64_t snapshot_ns; /* CPU time spent on smaps_rollup */
 	int64_t exact_ns;    /* and on events */
@@ -367,7 +380,8 @@ extern struct globals g;
 void command_has_execed(void); /* told by the trace */
 bool command_runs(void); /* it has called execve: what is seen of it is its own */
 bool births_are_told(void); /* by the trace, or by events: there is no need to search */
-int64_t now_ns(void); /* since t = 0 */
+void clock_start(void); /* t = 0 */
+int64_t now_ns(void);	/* since then */
 int64_t monotonic_ns(void); /* CLOCK_MONOTONIC itself */
 int64_t since_start(int64_t monotonic);
 int64_t cpu_ns(void);

@@ -22,13 +22,25 @@ static int64_t time_option(const char *name, const char *value)
 	return n;
 }
 
+static int number_option(const char *value)
+{
+	int64_t n;
+
+	if (!parse_decimal(value, &n) || n > INT32_MAX)
+		die("not a number", value);
+	return (int)n;
+}
+
 static void usage(void)
 {
 	puts("usage: hiwater-monitor [--output FILE | --output-fd N] [--mode quiet|trace] [--exact] [--period-ns N]\n"
 	     "                       [--timeout-ns N] [--kill-after-ns N] [--linger-ns N] [--launcher PID]\n"
 	     "                       [--sigmask HEX] [--cgroup DIR] [--rlimit-data BYTES] [--rlimit-as BYTES]\n"
 	     "                       [--] COMMAND [ARG...]\n"
-	     "Executes COMMAND, and records its memory and that of its descendants; `hiwater show FILE` reads it.");
+	     "       hiwater-monitor [--output FILE | --output-fd N] [--period-ns N] [--linger-ns N] [--duration-ns N]\n"
+	     "                       [--leave-out PID] --attach PID\n"
+	     "Executes COMMAND, or attaches to PID, and records its memory and that of its descendants.\n"
+	     "`hiwater show FILE` reads it.");
 	exit(0);
 }
 
@@ -48,7 +60,7 @@ static void parse_mask(const char *hex, sigset_t *mask)
 struct options parse_options(int argc, char **argv)
 {
 	enum { FD = 256, MODE, EXACT, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, CGROUP, RLIMIT_OF_DATA, RLIMIT_OF_AS,
-	       VERSION, HELP };
+	       ATTACH, DURATION, LEAVE_OUT, VERSION, HELP };
 	static const struct option names[] = {
 		{"output", required_argument, 0, 'o'},	     {"output-fd", required_argument, 0, FD},
 		{"mode", required_argument, 0, MODE},	     {"exact", no_argument, 0, EXACT},
@@ -57,7 +69,8 @@ struct options parse_options(int argc, char **argv)
 		{"linger-ns", required_argument, 0, LINGER},  {"launcher", required_argument, 0, LAUNCHER},
 		{"sigmask", required_argument, 0, SIGMASK},  {"cgroup", required_argument, 0, CGROUP},
 		{"rlimit-data", required_argument, 0, RLIMIT_OF_DATA}, {"rlimit-as", required_argument, 0, RLIMIT_OF_AS},
-		{"version", no_argument, 0, VERSION},
+		{"attach", required_argument, 0, ATTACH},	     {"duration-ns", required_argument, 0, DURATION},
+		{"leave-out", required_argument, 0, LEAVE_OUT}, {"version", no_argument, 0, VERSION},
 		{"help", no_argument, 0, HELP},		     {0}};
 	struct options o = {.output_fd = -1, .launcher = getppid()};
 	int64_t n;
@@ -69,10 +82,21 @@ struct options parse_options(int argc, char **argv)
 			o.output = optarg;
 			break;
 		case FD:
+			o.output_fd = number_option(optarg);
+			break;
 		case LAUNCHER:
-			if (!parse_decimal(optarg, &n) || n > INT32_MAX)
-				die("not a number", optarg);
-			*(c == FD ? &o.output_fd : &o.launcher) = (int)n;
+			o.launcher = number_option(optarg);
+			break;
+		case LEAVE_OUT:
+			g.leave_out = number_option(optarg);
+			break;
+		case ATTACH:
+			o.attach = number_option(optarg);
+			if (o.attach == 0)
+				die("not the number of a process", optarg);
+			break;
+		case DURATION:
+			g.duration_ns = time_option("--duration-ns", optarg);
 			break;
 		case MODE:
 			if (strcmp(optarg, "quiet") != 0 && strcmp(optarg, "trace") != 0)
@@ -119,7 +143,11 @@ struct options parse_options(int argc, char **argv)
 			exit(125);
 		}
 	}
-	if (optind >= argc)
+	if (o.attach && optind < argc)
+		die("--attach takes no command", argv[optind]);
+	if (o.attach && (g.trace || g.exact_wanted))
+		die("--attach only looks: there is no --mode trace and no --exact", NULL);
+	if (!o.attach && optind >= argc)
 		die("no command; usage: hiwater-monitor [OPTIONS] [--] COMMAND [ARG...]", NULL);
 	o.argv = argv + optind;
 	return o;

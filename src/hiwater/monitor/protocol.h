@@ -10,12 +10,13 @@
  *
  * Units: bytes in u64/i64 fields named *_bytes, pages (hw_header.page_size) in u32 fields named *_pages, nanoseconds
  * in *_ns. -1 (or HW_NO_PAGES in a u32 column) stands for "could not be measured". Times `t_ns` count from the
- * moment just before the target was forked (CLOCK_MONOTONIC).
+ * moment just before the target was forked, or attached to (CLOCK_MONOTONIC).
  *
  * Strings: `len` fields count bytes without a terminator; bytes are as the kernel gave them, in no encoding.
  *
  * `proc` numbers processes and `image` numbers program images in the order in which they were found, from 0; the
- * command itself is proc 0. Neither is ever used twice, whatever happens to pids.
+ * command itself, or the process that was attached to, is proc 0. Neither is ever used twice, whatever happens to
+ * pids.
  */
 #ifndef HW_PROTOCOL_H
 #define HW_PROTOCOL_H
@@ -93,6 +94,7 @@ enum hw_image_flags {
 	HW_IMAGE_GUESSED = 8,  /* nothing was read of it: the names are those of the command that was asked for */
 	HW_IMAGE_LOST_SETUID = 16, /* a set-user-ID program that runs without its privilege, because it is traced */
 	HW_IMAGE_SAME_MAP = 32, /* runs in its parent's memory map (vfork, CLONE_VM): its figures are the parent's */
+	HW_IMAGE_ATTACHED = 64, /* ran before the recording: what is known of that time is before_hwm_bytes */
 };
 #define HW_CMDLINE_MAX 4096
 
@@ -312,12 +314,20 @@ struct hw_cut {
 	int32_t reserved;
 };
 
-enum hw_ended_by { HW_BY_EXIT = 0, HW_BY_SIGNAL, HW_BY_OOM, HW_BY_TIMEOUT, HW_BY_NOT_STARTED };
+enum hw_ended_by {
+	HW_BY_EXIT = 0,
+	HW_BY_SIGNAL,
+	HW_BY_OOM,
+	HW_BY_TIMEOUT,
+	HW_BY_NOT_STARTED, /* or not attached to: HW_WARNING not-attached says why */
+	HW_BY_DETACHED,	   /* attached to: the time was over, or the user ended the recording; the process goes on */
+	HW_BY_GONE,	   /* attached to: the process ended; nobody told us its status */
+};
 
 struct hw_end {
 	int64_t t_ns;	    /* when the recording ended */
-	int64_t command_ns; /* when the command itself had ended */
-	int32_t status;	    /* of the command, as wait(2) gives it */
+	int64_t command_ns; /* when the command itself had ended, or was let go */
+	int32_t status;	    /* of the command, as wait(2) gives it; -1 unknown */
 	int32_t ended_by;   /* enum hw_ended_by */
 	int32_t exec_errno; /* why the command could not be started, else 0; negative: put under its limit */
 	int32_t left_alive; /* descendants that still ran when the recording ended */

@@ -34,6 +34,13 @@ static void notice_exec(struct proc *p, int64_t now, const struct statm *st)
 
 static bool urgent; /* this look is to read every mark */
 
+/* After how many looks a mark is read that seems not to have changed. Who vanishes can have grown since his mark was
+ * read: attached, nothing else bounds that. */
+static uint32_t patience(void)
+{
+	return g.attached && procs_alive <= MANY ? 1 : STATUS_TICKS + procs_alive / 4;
+}
+
 /* Reads one process. True if something changed. */
 static bool look(struct proc *p, int64_t now)
 {
@@ -62,7 +69,7 @@ static bool look(struct proc *p, int64_t now)
 		       (im->last.anon_bytes >= 0 && (st.rss - st.shared) * g.page_size != im->last.anon_bytes);
 	/* A spike between two looks leaves its mark in VmHWM, which can be read as well a few looks later. */
 	if (changed || (urgent && p->status_epoch != g.epoch) ||
-	    g.tick - p->status_tick >= STATUS_TICKS + procs_alive / 4) {
+	    g.tick - p->status_tick >= patience()) {
 		/* If it fails, the process is gone, or the thread that it was read through has become the leader by execve: the
 		 * next look at statm tells which. */
 		(void)look_status(p, now);
@@ -215,6 +222,7 @@ int32_t sampler_finish(int64_t now)
 
 		if (p->image_over)
 			continue;
+		p->status_tick = g.tick - patience(); /* the last chance to read its mark */
 		if (births_are_told() && look_statm(p, &st) != LOOK_OK)
 			image_over(p, now); /* its end was on its way to us */
 		else

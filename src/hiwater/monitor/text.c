@@ -4,6 +4,7 @@
 #include "monitor.h"
 
 #define MAX_NUMBER (INT64_MAX / 2048) /* so that a value in kB still fits in bytes */
+#define PF_KTHREAD 0x00200000 /* linux/sched.h: a kernel thread */
 
 /* Reads digits at `*at`; false if there is none or the number is absurd. */
 static bool digits(const char **at, const char *end, int64_t *out)
@@ -187,13 +188,15 @@ bool parse_status(const char *text, size_t len, struct status *out)
 	return out->name_len > 0 || out->rss >= 0;
 }
 
-/* Fields 20 (threads) and 28 (where the stack began: every execve draws another address; 0 is shown to who may not read
- * the process's memory) of stat, when `at` stands behind field 11. */
+/* Fields 20 (threads), 22 (when the process started, in clock ticks since boot: with the pid it names a process for good)
+ * and 28 (where the stack began: every execve draws another address; 0 is shown to who may not read the process's
+ * memory) of stat, when `at` stands behind field 11. */
 static void later_fields(const char *at, const char *end, struct stat_line *out)
 {
 	uint64_t value = 0;
 
 	out->threads = -1;
+	out->start_time = 0;
 	out->start_stack = 0;
 	for (int field = 12; field <= 28; field++) {
 		blanks(&at, end);
@@ -205,6 +208,8 @@ static void later_fields(const char *at, const char *end, struct stat_line *out)
 			value = value * 10 + (uint64_t)(*at - '0');
 		if (field == 20)
 			out->threads = (int64_t)(value & INT32_MAX);
+		if (field == 22)
+			out->start_time = value;
 	}
 	out->start_stack = value;
 }
@@ -237,6 +242,8 @@ bool parse_stat(const char *text, size_t len, struct stat_line *out)
 			return false;
 	}
 	out->ppid = field[0];
+	out->session = field[2];
+	out->kernel_thread = field[5] & PF_KTHREAD;
 	out->minor_faults = field[6];
 	out->child_minor_faults = field[7];
 	later_fields(close, end, out);

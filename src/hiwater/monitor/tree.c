@@ -2,8 +2,9 @@
  *
  * Estimate. Anonymous pages are private except where fork left copies (sharing.c). Pages of one file are the same in
  * memory however many processes map them.
- * Lower bound. Anonymous memory of the images born by execve (it is nobody else's), the smaller of two consecutive
- * readings, plus the largest file-backed part; or the proportional shares, less what moved while they were read.
+ * Lower bound. Anonymous memory of the images born by execve (it is nobody else's; how those that ran before we attached
+ * were born is not known, so only the first of them counts), the smaller of two consecutive readings, plus the largest
+ * file-backed part; or the proportional shares, less what moved while they were read.
  * The upper bound is in epochs.c. */
 #include <string.h>
 
@@ -50,6 +51,14 @@ struct beside {
 	int64_t pte, hugetlb;
 };
 
+/* Is its anonymous memory certainly counted in no other process of the tree? */
+static bool is_its_own(const struct proc *p)
+{
+	if (p->image.flags & HW_IMAGE_ATTACHED)
+		return p->id == 0;
+	return !(p->image.flags & HW_IMAGE_FORKED);
+}
+
 /* Adds the tree up as it was at this look. `uncertain`: how much of it is counted once by a guess only. */
 static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certain, struct beside *beside)
 {
@@ -84,7 +93,7 @@ static struct hw_tree_peak add_up(int64_t now, double *uncertain, int64_t *certa
 			shmem_max = shmem;
 		if (im->last.rss_bytes > largest)
 			largest = im->last.rss_bytes;
-		if (!(im->flags & HW_IMAGE_FORKED))
+		if (is_its_own(p))
 			*certain += anon < p->previous_anon ? anon : p->previous_anon;
 		p->previous_anon = anon;
 	}

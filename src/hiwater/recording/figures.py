@@ -37,7 +37,7 @@ class Figures:
 
     @property
     def wall_seconds(self) -> float | None:
-        """From just before the fork to the end of the command."""
+        """From just before the fork, or from attaching, to the end of the command, or to letting it go."""
         return self.summary.wall_seconds
 
     @property
@@ -52,7 +52,7 @@ class Figures:
 
     @property
     def exit_code(self) -> int | None:
-        """``None`` if a signal ended the command."""
+        """``None`` if a signal ended the command, or if it was attached to."""
         return self.summary.exit_code
 
     @property
@@ -62,7 +62,8 @@ class Figures:
 
     @property
     def ended_by(self) -> str | None:
-        """exit, signal, oom, timeout or not_started; ``None`` if the recording was cut."""
+        """exit, signal, oom, timeout or not_started; of a process that was attached to, detached or gone; ``None`` if
+        the recording was cut."""
         return self.summary.ended_by
 
     @property

@@ -108,7 +108,7 @@ class Image:
     end: ImageEnd | None
     """``None`` in a recording that was cut before its end."""
     before_hwm_bytes: int | None = None
-    """VmHWM when the recording began, of an image that ran before."""
+    """VmHWM when it was attached to, of an image that ran before the recording (``ImageFlags.ATTACHED``)."""
 
     @property
     def name(self) -> str:
@@ -253,6 +253,10 @@ class Facts:
     """The first process whose mappings could not be read, and the system's reason."""
     ledger_too_costly: str | None
     """The first process that was too large to read its mappings."""
+    attached_pid: int | None
+    """The process that was attached to; ``None`` where a command was executed."""
+    duration_ns: int | None
+    """How long an attached process was to be followed at most; 0: no limit."""
     raw: dict[str, str] = field(repr=False, compare=False)
     """Every key as it stands in the recording, those of newer writers too."""
 
@@ -339,9 +343,10 @@ class Recording(Figures):
     started_realtime_ns: int
     facts: Facts
     arguments: tuple[str, ...]
-    """The command and its arguments; empty if the recording was cut before them."""
+    """The command and its arguments, or those of the process that was attached to; empty if the recording was cut
+    before them."""
     observed_processes: tuple[Process, ...]
-    """In the order in which they were found; the first is the command itself."""
+    """In the order in which they were found; the first is the command itself, or the process that was attached to."""
     snapshots: tuple[Snapshot, ...] = field(repr=False)
     packed_ledgers: tuple[PackedLedger, ...] = field(repr=False, compare=False)
     """As they stand in the stream; see ``ledgers``."""

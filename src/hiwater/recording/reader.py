@@ -283,7 +283,7 @@ class Reader:
         self.images[number] = (
             number,
             process,
-            ImageFlags(flags & 63),
+            ImageFlags(flags & 127),
             _text(self.data[text : text + comm]),
             _text(self.data[text + comm : text + comm + exe]),
             # A program may overwrite its arguments, so the last one need not end in a NUL.
@@ -437,5 +437,7 @@ def _facts(raw: dict[str, str]) -> Facts:
         cwd=raw.get("cwd"),
         ledger_refused=raw.get("ledger_refused"),
         ledger_too_costly=raw.get("ledger_too_costly"),
+        attached_pid=number("attached_pid"),
+        duration_ns=number("duration_ns"),
         raw=raw,
     )

@@ -89,6 +89,8 @@ class ImageFlags(IntFlag):
     """A set-user-ID program that ran without its privilege, because it was traced."""
     SAME_MAP = 32
     """It runs in its parent's memory map (vfork, CLONE_VM): its figures are the parent's."""
+    ATTACHED = 64
+    """It ran before the recording: its mark when it was attached to tells of the time before."""
 
 
 class ImageEndedBy(IntEnum):
@@ -171,3 +173,5 @@ class EndedByCode(IntEnum):
     OOM = 2
     TIMEOUT = 3
     NOT_STARTED = 4
+    DETACHED = 5
+    GONE = 6

@@ -31,6 +31,7 @@ def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict
         "schema": SCHEMA,
         "hiwater_version": __version__,
         "command": [valid(argument) for argument in s.command],
+        "attached": None if s.attached is None else {"pid": s.attached.pid, "name": valid(s.attached.name)},
         "started_at": _utc(recording.started_realtime_ns),
         "wall_seconds": s.wall_seconds,
         "user_seconds": s.user_seconds,
@@ -124,6 +125,7 @@ def _image(image: ImageSummary) -> dict[str, object]:
         "peak_rss_bytes": image.peak_rss_bytes,
         "peak_rss_method": image.peak_rss_method,
         "exact_lost": image.exact_lost,
+        "peak_before_bytes": image.peak_before_bytes,
         "start": _split(image.start),
         "exit": _split(image.exit),
     }

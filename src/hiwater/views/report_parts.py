@@ -42,13 +42,14 @@ def section(
     where the peak went."""
     s = recording.summary
     command = escape(shorten(command_line(s.command), 300)) if s.command else "(unknown command)"
-    times = f"{format_seconds(s.wall_seconds)} wall"
+    attached = "" if s.attached is None else f"attached to pid {s.attached.pid} · "
+    times = f"{format_seconds(s.wall_seconds)} {'wall' if s.attached is None else 'followed'}"
     if s.user_seconds is not None and s.system_seconds is not None:
         times += f" · {format_seconds(s.user_seconds)} user · {format_seconds(s.system_seconds)} system"
     named = f'<span class="badge">{escape(visible(label))}</span>' if label is not None else ""
     return f"""<section class="recording" id="r{number}">
 <h1><code>{command}</code>{named}</h1>
-<p class="sub">{escape(ending(s))} · {times}</p>
+<p class="sub">{attached}{escape(ending(s))} · {times}</p>
 <div class="cards">
 {_cards(s)}</div>
 {_warnings(s)}{_timeline(recording, s, shown, number)}{owners}{table(nodes, names, s, number)}

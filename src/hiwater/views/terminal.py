@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from hiwater.analysis.reading import Reading
-from hiwater.analysis.summary import Summary
+from hiwater.analysis.summary import Attached, Summary
 from hiwater.recording.model import Recording, Rss
 from hiwater.units import format_seconds, format_size, mib
 from hiwater.views import limit_view
@@ -23,6 +23,7 @@ def render(recording: Recording, *, width: int = 100, color: bool = False) -> st
     if summary.peak_rss.bytes is not None:
         lines += [
             _peak(summary, style, width),
+            *_before(summary, style),
             *_tree(summary, style),
             *_beside(summary, width),
             *_inherited(summary, style, width),
@@ -51,6 +52,8 @@ def _flow(head: str, head_width: int, parts: list[str], width: int, indent: int)
 
 
 def _headline(s: Summary, width: int, style: Style) -> str:
+    if s.attached is not None:
+        return _attached_headline(s, s.attached, width, style)
     times = f"{format_seconds(s.wall_seconds)} wall"
     if s.user_seconds is not None and s.system_seconds is not None:
         times += f", {format_seconds(s.user_seconds)} user, {format_seconds(s.system_seconds)} system"
@@ -62,10 +65,19 @@ def _headline(s: Summary, width: int, style: Style) -> str:
     return _flow(head, len(f"hiwater: {name} ·"), [end, times], width, len("hiwater: "))
 
 
+def _attached_headline(s: Summary, attached: Attached, width: int, style: Style) -> str:
+    name = shorten(visible(attached.name), max(16, width // 3))
+    length = "" if s.wall_seconds is None else f", for {format_seconds(s.wall_seconds)}"
+    head, rest = f"hiwater: attached to {style.figure(name)}", f", pid {attached.pid}{length} ·"
+    return _flow(head + rest, len(f"hiwater: attached to {name}{rest}"), [ending(s)], width, len("hiwater: "))
+
+
 def ending(s: Summary) -> str:
     """How the command ended, in a few words."""
     if s.ended_by is None:
         return "recording cut before the end"
+    if s.ended_by in ("detached", "gone"):
+        return "it goes on" if s.ended_by == "detached" else "it ended"
     if s.ended_by == "not_started":
         return "not started"
     if s.ended_by == "timeout":
@@ -97,6 +109,16 @@ def _peak(s: Summary, style: Style, width: int) -> str:
         known.append(f"swapped out {mib(s.peak_swap_bytes)}")
     head = _figure("peak RSS", s.peak_rss, style)
     return _flow(head, len(_figure("peak RSS", s.peak_rss, Style(False))), [who, *known], width, LABEL + 3)
+
+
+def _before(s: Summary, style: Style) -> list[str]:
+    """Only where what was watched is not what peaked."""
+    if s.attached is None or not s.attached.peaked_before or s.attached.seen_since_bytes is None:
+        return []
+    if s.attached.seen_since_bytes >= (s.peak_rss.low or 0):
+        return []
+    since = f"reached before attaching; the most seen since is {format_size(s.attached.seen_since_bytes)}"
+    return [style.aside(f"  {'':<{LABEL}} {since}")]
 
 
 def _tree(s: Summary, style: Style) -> list[str]:

@@ -50,6 +50,17 @@ static void grow(size_t mib)
 		((volatile char *)memory)[at] = 1;
 }
 
+/* Taken and given back: only the mark tells. */
+static void spike(size_t mib)
+{
+	char *memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(memory != MAP_FAILED, "mmap");
+	for (size_t at = 0; at < mib << 20; at += 4096)
+		((volatile char *)memory)[at] = 1;
+	munmap(memory, mib << 20);
+}
+
 /* Anything that comes, or the end of the input. */
 static void read_byte(int fd)
 {
@@ -136,6 +147,20 @@ static void sub(int words)
 		_exit(0);
 	}
 	check(waitpid(pid, NULL, 0) == pid || errno == ECHILD, "waitpid");
+	rest += words;
+}
+
+/* A child does the next N words and ends; the parent does what follows them, and never waits for it. */
+static void leave(int words)
+{
+	pid_t pid = fork();
+
+	check(pid >= 0, "fork");
+	if (pid == 0) {
+		rest[words] = NULL;
+		run();
+		_exit(0);
+	}
 	rest += words;
 }
 
@@ -323,6 +348,8 @@ static int making(const char *verb)
 		crowd(next_number());
 	else if (strcmp(verb, "sub") == 0)
 		sub(next_number());
+	else if (strcmp(verb, "leave") == 0)
+		leave(next_number());
 	else if (strcmp(verb, "burst") == 0)
 		burst(next_number());
 	else if (strcmp(verb, "daemon") == 0)
@@ -371,6 +398,8 @@ static int other(const char *verb)
 {
 	if (strcmp(verb, "grow") == 0)
 		grow((size_t)next_number());
+	else if (strcmp(verb, "spike") == 0)
+		spike((size_t)next_number());
 	else if (strcmp(verb, "burn") == 0)
 		burn(next_number());
 	else if (strcmp(verb, "say") == 0)
