@@ -12,6 +12,7 @@ from hiwater.analysis.reading import Method, Reading
 from hiwater.analysis.tree import Tree, tree_peak
 from hiwater.recording.model import UNKNOWN_RSS, Image, ImageEnd, Process, Recording, Rss, Warning_
 from hiwater.recording.wire import EndedByCode, ImageEndedBy
+from hiwater.units import format_size
 
 ENDED_BY = {
     EndedByCode.EXIT: "exit",
@@ -258,18 +259,26 @@ def _events(recording: Recording) -> Events | None:
     )
 
 
+def _unattributed(evidence: Evidence) -> str:
+    """Why it cannot be said which process peaked, and which was the largest that was seen."""
+    sizes = {image.number: mark(evidence.ends[image.number]) for image in evidence.recording.images}
+    largest = max(evidence.recording.images, key=lambda image: sizes[image.number] or 0, default=None)
+    if largest is None or not sizes[largest.number]:
+        return "the process that peaked was too short-lived to be seen; --trace sees every process"
+    pid = next(p.pid for p in evidence.recording.observed_processes if p.number == largest.process)
+    return (
+        "the process that peaked was too short-lived to be seen, or grew after it was last looked at (the largest that "
+        f"was seen: {largest.name}, pid {pid}, {format_size(sizes[largest.number])}); --trace sees every process"
+    )
+
+
 def _own_warnings(evidence: Evidence, peak: Reading, image: Image | None) -> list[Warning_]:
     recording = evidence.recording
     found = []
     if recording.cut is not None:
         found.append(Warning_("recording-cut", f"the recording is incomplete: {recording.cut.reason}"))
     if peak.bytes is not None and image is None and recording.complete:
-        found.append(
-            Warning_(
-                "peak-unattributed",
-                "the process that peaked was too short-lived to be seen; --trace sees every process",
-            )
-        )
+        found.append(Warning_("peak-unattributed", _unattributed(evidence)))
     stats = recording.stats
     if recording.facts.exact and stats is not None and stats.lost_events:
         found.append(

@@ -169,6 +169,7 @@ def test_two_candidates_unseen() -> None:
     recording = parse(stream.process_end(0, maxrss=90 * MIB).stats(unseen=1).end(90 * MIB).data)
     assert recording.peak_process is None
     assert [w.code for w in recording.warnings] == ["peak-unattributed"]
+    assert "the largest that was seen: prog, pid 4242, 1.0 MiB" in recording.warnings[0].message
     assert "--trace" in recording.warnings[0].message
 
 
