@@ -152,7 +152,9 @@ def _oom(group: Cgroup, ended: str) -> LimitVerdict:
 
 def _finished(recording: Recording, group: Cgroup) -> LimitVerdict:
     limit = group.limit_bytes or 1
-    again = refaulted_bytes(recording)
+    # A page that another group had to give up counts as well when it is read here: of a limit that was never met it
+    # tells nothing (mm/workingset.c workingset_refault()).
+    again = refaulted_bytes(recording) if group.limit_hits or group.is_at_limit else None
     swapped = _swapped(group, recording.facts.swap_total_bytes)
     wall = recording.end.command_ns if recording.end is not None else 0
     stall = None if group.pressure_some_us is None or wall <= 0 else group.pressure_some_us * 1000 / wall

@@ -346,3 +346,10 @@ def test_differences() -> None:
     cache = difference(50, f"cache {30 * MIB}\nrss 0\nshmem 0")
     assert cache == "30.0 MiB more than the RSS of the tree: it also counts page cache that is not mapped"
     assert "tmpfs and shared memory" in difference(50, f"cache {30 * MIB}\nrss 0\nshmem {30 * MIB}")
+
+
+def test_what_others_had_to_give_up() -> None:
+    """Pages that were read again although this limit was never met were taken from somebody else before."""
+    verdict = judge_limit(under(1, {"memory.stat": "total_workingset_refault_file 2048"}))
+    assert verdict is not None
+    assert verdict.reason == "finished; the limit was never met (at most 22.0 MiB)"
