@@ -350,6 +350,6 @@ def test_differences() -> None:
 
 def test_what_others_had_to_give_up() -> None:
     """Pages that were read again although this limit was never met were taken from somebody else before."""
-    verdict = judge_limit(under(1, {"memory.stat": "total_workingset_refault_file 2048"}))
+    verdict = under(1, {"memory.stat": "total_workingset_refault_file 2048"}).limit_verdict
     assert verdict is not None
     assert verdict.reason == "finished; the limit was never met (at most 22.0 MiB)"
