@@ -32,6 +32,7 @@ complete -c hiwater -n '__fish_seen_subcommand_from attach' -l json -r -d 'write
 complete -c hiwater -n '__fish_seen_subcommand_from attach' -s f -l force -d 'overwrite the files of -o and --json'
 complete -c hiwater -n '__fish_seen_subcommand_from attach' -l period -x -d 'look so often (default 1ms; stretched where that costs more than 2% of a core)'
 complete -c hiwater -n '__fish_seen_subcommand_from attach' -l linger -x -d 'follow descendants that outlive the process so long (default 1s)'
+complete -c hiwater -n '__fish_seen_subcommand_from attach' -l live -d 'show the processes and their memory on the terminal meanwhile'
 complete -c hiwater -n '__fish_seen_subcommand_from attach' -l budget -x -d 'the most that the peak RSS may be, e.g. 64MiB or 64MB; exit status 123 if it needed more, 125 if that cannot be told'
 complete -c hiwater -n '__fish_seen_subcommand_from attach' -l budget-tree -x -d 'the same for the peak of the whole process tree'
 complete -c hiwater -n '__fish_seen_subcommand_from attach' -l budget-exit-code -x -d 'the exit status of a budget that was not kept (default 123)'

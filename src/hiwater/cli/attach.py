@@ -21,6 +21,10 @@ from hiwater.cli.measurement import (
 from hiwater.errors import HiwaterError
 from hiwater.launch import attach_arguments
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
+if TYPE_CHECKING:
+    from hiwater.cli.live import View
+
 _USAGE = "hiwater attach [OPTIONS] PID"
 _DESCRIPTION = """\
 Follows the running process PID and all its descendants until it ends, the time is over, or Ctrl-C; then says, on
@@ -33,6 +37,7 @@ _EPILOG = """\
 examples:
   hiwater attach 4711                            until it ends, or Ctrl-C
   hiwater attach --duration 10s $(pidof -s postgres)
+  hiwater attach --live 4711                     watch it meanwhile; q closes the view, Ctrl-C ends the recording
   hiwater attach -o a.hiw --json a.json 4711     keep the recording; hiwater report a.hiw
   hiwater attach --duration 1m --budget 2GiB 4711
 
@@ -66,6 +71,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=duration,
         help="follow descendants that outlive the process so long (default 1s)",
     )
+    parser.add_argument(
+        "--live", action="store_true", help="show the processes and their memory on the terminal meanwhile"
+    )
     add_budget_options(parser, when="if it needed more")
     add_color_option(parser)
 
@@ -92,13 +100,30 @@ def main(words: list[str]) -> int:
         parser.error("argument --duration: at least 1ns")
     check_budget_options(parser, args)
     try:
-        return _Attach(args, []).execute()
+        return _Attach(args).execute()
     except HiwaterError as error:
         return complain(error)
 
 
 class _Attach(Measurement):
     """One process, for a while."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.terminal = None
+        if args.live:
+            from hiwater.cli.live import open_terminal
+
+            self.terminal = open_terminal([], [])
+        super().__init__(args, [])
+
+    def show(self) -> View | None:
+        if self.terminal is None:
+            return None
+        from hiwater.cli.live import View
+        from hiwater.views import style
+
+        color = style.use_color(style.Color(self.args.color), True, os.environ)
+        return View(self.terminal, self.fd, color=color, goes_on="the recording goes on until Ctrl-C")
 
     def arguments(self, foreground: Foreground) -> list[bytes]:
         return attach_arguments(
@@ -113,5 +138,5 @@ class _Attach(Measurement):
         )
 
     def started(self) -> None:
-        if not self.args.quiet and sys.stderr is not None and sys.stderr.isatty():
+        if self.view is None and not self.args.quiet and sys.stderr is not None and sys.stderr.isatty():
             say(f"hiwater: looking at process {self.args.pid}; Ctrl-C ends the recording, not the process\n")

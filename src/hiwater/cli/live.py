@@ -22,15 +22,17 @@ from hiwater.output import FIRST_FREE_FD
 QUIT = 3
 """The view's exit status when it was closed before the end; see live/app.py."""
 _STREAMS = ("input", "output", "error stream")
-_RECORDING_FD = 3
+_RECORDING_FD, _READY_FD = 3, 4
 _PATIENCE_SECONDS = 2.0
+_START_SECONDS = 10.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LEAVE = b"\x1b[?7h\x1b[?25h\x1b[0m\x1b[?1049l"
 _LFLAG = 3
 
 
 def open_terminal(command: list[str], words: list[str]) -> int:
-    """The terminal, or the reason why the view cannot be shown there; before anything was started. ``words``: what was
-    typed in front of the command."""
+    """The terminal, or the reason why the view cannot be shown there; before anything was started. ``command``: empty
+    where none will be executed, that could want the terminal. ``words``: what was typed in front of it."""
     try:
         fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
@@ -43,7 +45,7 @@ def open_terminal(command: list[str], words: list[str]) -> int:
         _need_textual()
         if os.environ.get("TERM", "dumb") == "dumb":
             raise MisuseError("--live cannot draw on this terminal (TERM is dumb or not set); leave it out")
-        if taken:
+        if taken and command:
             raise MisuseError(_both_want_it(taken, command, words))
         return _moved_up(fd)
     except HiwaterError as error:
@@ -81,7 +83,7 @@ def _both_want_it(taken: list[int], command: list[str], words: list[str]) -> str
         needed = f"add {needed} "
     return (
         f"--live would draw on the terminal that is the command's {listed} as well. Redirect what is not needed there; "
-        f"{needed}or watch from another terminal: hiwater attach PID --live"
+        f"{needed}or watch from another terminal: hiwater attach --live PID"
     )
 
 
@@ -113,14 +115,17 @@ class View(Companion):
         self._goes_on = goes_on
         self._before = _attributes(terminal)
         self._ending = False
+        self.beside_stderr = not _is_our_terminal(2)
+        """Who watches does not see what is written to stderr: that leads elsewhere."""
         self.closed = False
         """The user closed it."""
         # It is to find the modules that we found, and none that happens to lie in the working directory.
         code = f"import sys; sys.path[:] = {sys.path!r}; from hiwater.live.view import main; "
-        code += f"sys.exit(main({_RECORDING_FD}, {os.getpid()}, {quit_does!r}, {color!r}))"
+        code += f"sys.exit(main({_RECORDING_FD}, {_READY_FD}, {os.getpid()}, {quit_does!r}, {color!r}))"
         arguments = [sys.executable, "-c", code]
         descriptors = [(os.POSIX_SPAWN_DUP2, terminal, number) for number in (0, 1, 2)]
-        descriptors.append((os.POSIX_SPAWN_DUP2, recording, _RECORDING_FD))
+        self._ready, ready = map(_moved_up, os.pipe())
+        descriptors += [(os.POSIX_SPAWN_DUP2, recording, _RECORDING_FD), (os.POSIX_SPAWN_DUP2, ready, _READY_FD)]
         self._pid: int | None = None
         try:
             self._pid = os.posix_spawn(
@@ -128,6 +133,26 @@ class View(Companion):
             )
         except OSError as error:
             self.say(f"hiwater: the view cannot be started ({error.strerror}); {goes_on}\n")
+        os.close(ready)
+
+    def wait_until_shown(self) -> None:
+        """So that the command shares no processor with the start of Textual, and its first second is seen. Exits if a
+        signal asks for that meanwhile."""
+        import select
+
+        until = time.monotonic() + _START_SECONDS
+        while (left := until - time.monotonic()) > 0 and not select.select([self._ready], [], [], min(left, 0.05))[0]:
+            pending = signal.sigpending()
+            for number in _ENDING:
+                if number in pending:
+                    self.finish()
+                    raise SystemExit(128 + number)
+            if signal.SIGTSTP in pending:  # there is no command yet that it could be for
+                signal.sigtimedwait({signal.SIGTSTP}, 0)
+                self.step_aside()
+                os.kill(os.getpid(), signal.SIGSTOP)
+                self.come_back()
+        os.close(self._ready)
 
     def changed(self) -> None:
         """It may have ended: closed by the user, or by a fault."""
@@ -139,10 +164,12 @@ class View(Companion):
         self._pid = None
         self._restore()
         code = os.waitstatus_to_exitcode(status)
+        if self._ending or code == 0:
+            return
         if code == QUIT:
             self.closed = True
             self.say(f"hiwater: the view is closed; {self._goes_on}\n")
-        elif code != 0 and not self._ending:
+        else:
             how = f"was ended by signal {-code}" if code < 0 else f"failed (exit status {code})"
             self.say(f"hiwater: the view {how}; {self._goes_on}\n")
 

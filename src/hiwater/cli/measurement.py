@@ -153,7 +153,7 @@ class Measurement:
         raise NotImplementedError
 
     def show(self) -> View | None:
-        """Begins to show what happens; ``None`` where nobody asked for it."""
+        """Shows what will happen, before the monitor is started; ``None`` where nobody asked for it."""
         return None
 
     def started(self) -> None:
@@ -162,22 +162,25 @@ class Measurement:
     def measure(self) -> int:
         """Waits for the monitor: its exit status, negative if a signal killed it."""
         foreground = Foreground()
-        foreground.start(self.arguments(foreground), self.fd)
-        self.started()
-        self.let_go()
-        self.view = self.show()
-        if self.reports:
-            # Meanwhile there is time for what is slow to import.
-            for module in ("analysis.summary", "recording.reader", "views.terminal"):
-                import_module(f"hiwater.{module}")
-        status = foreground.wait(self.view)
-        if self.view is not None:
-            self.view.finish()
-        return status
+        try:
+            self.view = self.show()
+            if self.view is not None:
+                self.view.wait_until_shown()
+            foreground.start(self.arguments(foreground), self.fd)
+            self.started()
+            self.let_go()
+            if self.reports:
+                # Meanwhile there is time for what is slow to import.
+                for module in ("analysis.summary", "recording.reader", "views.terminal"):
+                    import_module(f"hiwater.{module}")
+            return foreground.wait(self.view)
+        finally:
+            if self.view is not None:
+                self.view.finish()
 
     def _complain(self, error: HiwaterError) -> int:
         status = complain(error)
-        if self.view is not None:  # who watched the command there does not see its redirected error stream
+        if self.view is not None and self.view.beside_stderr:
             self.view.say(f"hiwater: {_text(error)}\n")
         return status
 
@@ -229,7 +232,7 @@ class Measurement:
                 width = style.columns(sys.stderr)
                 text = self._summary(recording, judgements, width=width, is_terminal=sys.stderr.isatty())
                 say(style.encodable(text, sys.stderr.encoding))
-            if self.view is not None:
+            if self.view is not None and self.view.beside_stderr:
                 text = self._summary(recording, judgements, width=self.view.columns, is_terminal=True)
                 self.view.say(style.encodable(text, sys.stderr.encoding if sys.stderr is not None else None))
         return own

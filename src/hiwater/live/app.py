@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -71,17 +72,18 @@ class LiveApp(App[int], inherit_bindings=False):
         looks: Looks,
         *,
         color: bool = True,
-        started: float | None = None,
         driver_class: type[Driver] | None = None,
+        shown: Callable[[], None] | None = None,
     ) -> None:
-        """``started``: time.monotonic() when the recording began, as far as that is known."""
+        """``shown`` is called when the first picture was drawn."""
         super().__init__(driver_class=driver_class, ansi_color=True)
         self.state = LiveState()
         self.choice = Choice()
         self._follower = follower
         self._looks = looks
         self._canvas = Canvas(color)
-        self._started = started
+        self._started: float | None = None  # time.monotonic() when the recording began
+        self._shown = shown
         self._drawn_second = -1
 
     def compose(self) -> ComposeResult:
@@ -92,6 +94,8 @@ class LiveApp(App[int], inherit_bindings=False):
         """Begins to read."""
         self.tick()
         self.set_interval(PERIOD_SECONDS, self.tick)
+        if self._shown is not None:
+            self.call_after_refresh(self._shown)
 
     def on_resize(self, _event: Resize) -> None:
         """The text is made for the size."""

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,24 +21,27 @@ if TYPE_CHECKING:
     from hiwater.live.driver import TerminalDriver
 
 _LOOK_SECONDS = 0.25
-_NICE = 5  # a picture may come late; the command is to have the processor
 
 
-def main(fd: int, parent: int, quit_does: str, color: bool) -> int:
-    """``fd``: the recording. The exit status: 0 the recording ended, 3 the view was closed, else it failed."""
+def main(fd: int, ready: int, parent: int, quit_does: str, color: bool) -> int:
+    """``fd``: the recording. ``ready`` is closed when the command may start: the view is there, or waits for its turn.
+    The exit status: 0 the recording ended, 3 the view was closed, else it failed."""
     _settle_signals()
-    os.nice(_NICE)
     from hiwater.live.app import QUIT, LiveApp
     from hiwater.live.driver import TerminalDriver, in_foreground
     from hiwater.live.screen import Looks
     from hiwater.recording.follow import Follower
 
+    begin: Callable[[], None] | None = partial(os.close, ready)
+    if not in_foreground():
+        os.close(ready)
+        begin = None
     while not in_foreground():  # started with &: until fg
         if os.getppid() != parent or not os.isatty(0):
             return 0
         time.sleep(_LOOK_SECONDS)
     looks = Looks(sys.__stdout__.encoding if sys.__stdout__ is not None else "ascii", quit_does)
-    app = LiveApp(Follower(fd), looks, color=color, driver_class=TerminalDriver)
+    app = LiveApp(Follower(fd), looks, color=color, driver_class=TerminalDriver, shown=begin)
 
     async def show() -> int | None:
         loop = asyncio.get_running_loop()
