@@ -230,6 +230,21 @@ def test_ctrl_c_before_there_is_a_command(terminal: Terminal, tmp_path: Path) ->
     assert not (tmp_path / "made").exists()
 
 
+def test_attach(terminal: Terminal) -> None:
+    """A process that runs already is watched in the same way; Ctrl-C ends the recording, and the summary comes once."""
+    process = subprocess.Popen(["sh", "-c", "read line"], stdin=subprocess.PIPE)
+    try:
+        terminal.type(f"{HIWATER} attach --live {process.pid}; echo status=$?\n")
+        terminal.expect(ENTERED)
+        terminal.expect("[1-9] process")
+        terminal.type("\x03")
+        terminal.expect(LEFT)
+        assert terminal.expect(r"(?s).*status=0").count("peak RSS") == 1
+        assert process.poll() is None
+    finally:
+        process.communicate(b"go\n")
+
+
 def test_at_once(terminal: Terminal) -> None:
     """A command that ends at once is like any other, and so is one that cannot be found."""
     terminal.type(f"{HIWATER} run --live -- true {FREE}; echo status=$?\n")

@@ -114,7 +114,9 @@ def _fitted(line: Line, width: int, looks: Looks) -> Line:
 
 
 def _head(state: LiveState, choice: Choice, width: int, now_ns: int) -> list[Line]:
-    name = command_line(state.command) if state.command else "starting"
+    first = next(iter(state.processes.values()), None)
+    words = state.command or (first.arguments if first is not None else ())
+    name = command_line(words) if words else "starting" if first is None else visible(first.name)
     status = format_seconds(now_ns / 1e9) + (" · paused" if choice.paused else "")
     count = f"{state.alive} process" + ("es" if state.alive != 1 else "")
     right = f" {status} · {count}"
