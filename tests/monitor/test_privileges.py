@@ -61,6 +61,22 @@ def test_undumpable(monitor: Monitor, user: str) -> None:
     assert largest_hwm(outcome.recording) >= 20 * MIB
 
 
+def test_a_tree_that_can_be_counted_in_part_only(quiet: Monitor) -> None:
+    """What a child shares that may not be read is guessed from the fork, not taken for its own because its parent
+    alone was counted."""
+    needs_root("setpriv")
+    verbs = ("grow", 40, "fork", "undumpable", "say", "up", "read", "exit", 3)
+    with quiet.start_act(*verbs, prefix=AS_NOBODY) as session:
+        assert session.line() == b"up\n"
+        session.stream.until(lambda recording: len(recording.snapshots) > 0)
+        session.looked_again()
+        session.go()
+        outcome = session.finish()
+    assert outcome.status == 3
+    assert outcome.recording.last_tree_peak is not None
+    assert 40 * MIB <= outcome.recording.last_tree_peak.estimate_bytes < 60 * MIB
+
+
 def test_unreadable_program(monitor: Monitor, room: Path) -> None:
     """A program that may be executed but not read is measured."""
     needs_root("setpriv")

@@ -201,7 +201,7 @@ struct proc {
 	char comm[64];
 	size_t comm_len;
 	int64_t text; /* size of the program text in pages: changes with the image */
-	uint32_t quiet_looks, due_tick, status_tick;
+	uint32_t quiet_looks, looked_tick, due_tick, status_tick;
 	uint32_t status_epoch;
 	int64_t previous_anon; /* at the look before */
 	int64_t minor_faults, child_minor_faults;
@@ -262,6 +262,7 @@ int64_t at_least_0(int64_t value);
 int64_t image_anon(const struct image *im);
 int64_t image_file(const struct image *im);
 void tree_look(int64_t now);
+bool tree_in_doubt(void); /* the maximum is a guess that is soon to be counted: nothing should delay that */
 void tree_write(void);
 
 /* ---- sharing.c: how much of it is counted in more than one process ---- */

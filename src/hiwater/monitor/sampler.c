@@ -78,7 +78,7 @@ static bool look(struct proc *p, int64_t now)
 	}
 	if (known)
 		sharing_follow(p, im->last.rss_bytes - rss_before);
-	ledger_look(p, now);
+	p->looked_tick = g.tick;
 	return changed;
 }
 
@@ -138,6 +138,17 @@ static void plan(int64_t now, int64_t spent, bool usual)
 	next_ns = now + (int64_t)period;
 }
 
+/* Reads what images consist of behind all else: it takes as long as many looks, and what the tree is made of must have
+ * been read at one moment. */
+static void ledgers(int64_t now)
+{
+	if (tree_in_doubt())
+		return;
+	for (uint32_t i = 0; i < procs_slots; i++)
+		if (procs[i].in_use && !procs[i].image_over && procs[i].looked_tick == g.tick)
+			ledger_look(&procs[i], now);
+}
+
 void sampler_tick(int64_t now)
 {
 	int64_t cpu = cpu_ns(), before = g.stats.processes;
@@ -168,6 +179,7 @@ void sampler_tick(int64_t now)
 	}
 	tree_look(now);
 	any |= limit_look(now);
+	ledgers(now);
 
 	idle_ticks = any ? 0 : idle_ticks + 1;
 	/* From look to look: waking up costs as much as reading. Under trace, events cost too: only the look counts. */

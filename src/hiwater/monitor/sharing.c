@@ -80,11 +80,12 @@ void sharing_follow(struct proc *p, int64_t grown)
 
 /* Reads smaps_rollup of every process, then statm again: what moved meanwhile was not counted at one instant (a page
  * may be a whole one in the first process, and a half in the second that mapped it since). */
-static bool read_all(int64_t now, int64_t *shares, int64_t *moved, int64_t *sum)
+static bool read_all(int64_t now, int64_t *shares, int64_t *moved, int64_t *sum, bool *complete)
 {
 	int64_t spent = 0;
 	double mib = 0;
 
+	*complete = true;
 	*shares = *moved = *sum = 0;
 	for (uint32_t i = 0; i < procs_slots; i++) {
 		struct image *im = &procs[i].image;
@@ -94,8 +95,10 @@ static bool read_all(int64_t now, int64_t *shares, int64_t *moved, int64_t *sum)
 			continue;
 		im->shot_known = look_rollup(&procs[i], now, &im->shot, &cost);
 		spent += cost;
-		if (!im->shot_known)
-			continue; /* gone, or not ours to read */
+		if (!im->shot_known) {
+			*complete = false; /* gone, or not ours to read */
+			continue;
+		}
 		mib += (double)im->shot.rss / 1048576;
 		*shares += im->shot.pss;
 	}
@@ -151,12 +154,14 @@ static void apply(void)
 static bool snapshot(int64_t now, int64_t *certain)
 {
 	int64_t shares, moved, sum;
+	bool complete;
 
-	if (!read_all(now, &shares, &moved, &sum))
+	if (!read_all(now, &shares, &moved, &sum, &complete))
 		return false;
 	if (shares - moved > *certain)
 		*certain = shares - moved;
-	if ((double)moved > MOVED * (double)sum)
+	/* Who shares with those that were not read is not known. */
+	if (!complete || (double)moved > MOVED * (double)sum)
 		return false;
 	apply();
 	return true;

@@ -12,10 +12,13 @@
 
 #define UNKNOWN_FILE_SHARE 0.5 /* of an image's file pages, where nobody counted: half are shared with others */
 #define AS_HIGH 0.995
+#define DOUBT 0.01     /* of the estimate that is guessed */
+#define DOUBT_LOOKS 64 /* after so many it may never be counted: nobody is held up any longer */
 
 static struct hw_tree_peak best;
 static bool best_pending, best_counted;
 static int64_t lower;
+static uint32_t doubt_looks;
 static uint32_t written[TREE_PAGES]; /* the row that was written last */
 static uint32_t written_processes;
 
@@ -168,6 +171,7 @@ void tree_look(int64_t now)
 			correct_best(&t, (double)t.estimate_bytes / guess);
 	}
 	note(&t, &beside);
+	doubt_looks = t.processes > 1 && !best_counted && uncertain > DOUBT * (double)t.estimate_bytes ? doubt_looks + 1 : 0;
 	if (certain > lower)
 		lower = certain;
 	/* A count beats a guess that is hardly higher. */
@@ -179,6 +183,11 @@ void tree_look(int64_t now)
 	}
 	if (epoch_complete())
 		epoch_close();
+}
+
+bool tree_in_doubt(void)
+{
+	return doubt_looks > 0 && doubt_looks < DOUBT_LOOKS;
 }
 
 void tree_write(void)
