@@ -127,11 +127,14 @@ class Stream:
         exact_lost: int = 0,
         exact_least: int | None = None,
         raced: bool = False,
+        counted: int = -1,
+        threads_at_most: int = -1,
     ) -> Stream:
         """``exact``: the maximum by events; ``exact_least`` is the same unless it is given."""
         marks = (hwm, max_rss, vm_peak, folded)
         told = (exact, exact_lost, exact if exact_least is None else exact_least, 50 * MS, raced)
-        rest = (50 * MS, swap, last_read_ns, threads, pte, hugetlb, *(told if exact >= 0 else (-1,) * 5))
+        by_events = told if exact >= 0 else (-1,) * 5
+        rest = (50 * MS, swap, last_read_ns, threads, pte, hugetlb, *by_events, counted, threads_at_most)
         fixed = self._pack(wire.IMAGE_END, t_ns, number, samples, *last, *marks, *at_max, *rest)
         return self.record(RecordType.IMAGE_END, fixed, how)
 
@@ -142,10 +145,10 @@ class Stream:
         flags: ProcessEndFlags = ProcessEndFlags.REAPED,
         status: int = 0,
         t_ns: int = 100 * MS,
+        minor_faults: int = 5,
     ) -> Stream:
-        return self.record(
-            RecordType.PROC_END, self._pack(wire.PROC_END, t_ns, number, status, maxrss, MS, MS, 5, 0), flags
-        )
+        fixed = self._pack(wire.PROC_END, t_ns, number, status, maxrss, MS, MS, minor_faults, 0)
+        return self.record(RecordType.PROC_END, fixed, flags)
 
     def samples(self, rows: Sequence[tuple[int, ...]], base_ns: int = 0) -> Stream:
         """Rows of (us since ``base_ns``, image, rss, anon, shmem, swap, hwm, pte, hugetlb); what is left out at the

@@ -55,5 +55,5 @@ def _when_read(evidence: Evidence, image: Image) -> int | None:
     version = kernel_version(evidence.recording.facts.kernel)
     if image.flags & ImageFlags.ATTACHED and (version is None or version < (6, 2)):
         return most  # each thread could hide pages from the mark, and how many there were before is not known
-    size = (mark(end) or 0) + error
+    size = (mark(end) or 0) + error.below
     return size if most is None else min(size, most)

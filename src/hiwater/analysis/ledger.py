@@ -6,6 +6,7 @@ from hiwater.analysis import ledger_rows
 from hiwater.analysis.ledger_model import Known, Ledger, Missing, Moment, ProcessLedger, Row, Section
 from hiwater.analysis.ledger_tree import tree_ledger
 from hiwater.analysis.peak import Evidence, mark, peak_image
+from hiwater.analysis.precision import CounterError
 from hiwater.analysis.process_tree import name_of
 from hiwater.analysis.timeline import Course, course
 from hiwater.recording.ledger import LedgerSnapshot
@@ -65,7 +66,8 @@ class _Maker:
         """Nobody looked at the process that peaked."""
         rest = _remainder(peak, 0, None, "of a process that was not seen")
         missing = Missing.NOT_SEEN
-        return ProcessLedger(None, None, None, (), peak, None, self.evidence.error, None, missing, (rest,), (), ())
+        error = _either_way(self.evidence.error)
+        return ProcessLedger(None, None, None, (), peak, None, error, None, missing, (rest,), (), ())
 
     def of(self, image: Image, peak: int) -> ProcessLedger:
         """The ledger of an image whose peak is known."""
@@ -87,7 +89,7 @@ class _Maker:
             image.arguments,
             peak,
             end.at_max_ns,
-            self.evidence.error_of(end),
+            _either_way(self.evidence.error_of(end)),
             None if snapshot is None else _moment(snapshot, explained, peak),
             None if snapshot is not None else self._missing(process, end, peak),
             tuple(sections),
@@ -124,6 +126,10 @@ def _moment(snapshot: LedgerSnapshot, explained: int, peak: int) -> Moment:
         mappings=snapshot.mappings,
         cost_us=snapshot.cost_us,
     )
+
+
+def _either_way(error: CounterError | None) -> int | None:
+    return None if error is None else error.either_way
 
 
 def _remainder(peak: int, explained: int, details: tuple[Row, ...] | None, label: str) -> Section:

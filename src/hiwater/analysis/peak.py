@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hiwater.analysis.precision import counter_error_bytes, kernel_version
+from hiwater.analysis.precision import CounterError, counter_error, kernel_version
 from hiwater.analysis.reading import UNKNOWN, Method, Reading
 from hiwater.recording.model import UNKNOWN_RSS, Image, ImageEnd, Process, Recording
 from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, ProcessEndFlags
@@ -46,18 +46,25 @@ class Evidence:
         )  # fmt: skip
 
     @cached_property
-    def error(self) -> int | None:
+    def error(self) -> CounterError | None:
         """What one mark of the kernel can be off, for the image with the most threads."""
-        threads = [end.max_threads for end in self.ends.values() if end.max_threads is not None]
-        return self._error(max(threads, default=1))
+        return self._error(max((_threads(end) for end in self.ends.values()), default=1))
 
-    def error_of(self, image: ImageEnd) -> int | None:
+    def error_of(self, image: ImageEnd) -> CounterError | None:
         """What this image's mark can be off."""
-        return self._error(image.max_threads or 1)
+        return self._error(_threads(image))
 
-    def _error(self, threads: int) -> int | None:
+    def _error(self, threads: int) -> CounterError | None:
         facts = self.recording.facts
-        return counter_error_bytes(facts.kernel, facts.cpus, self.recording.page_size, threads)
+        return counter_error(facts.kernel, facts.cpus, self.recording.page_size, threads, self._faults)
+
+    @cached_property
+    def _faults(self) -> int | None:
+        """The page faults of the command, where it is one process with certainty."""
+        end = self.recording.observed_processes[0].end if alone(self.recording) else None
+        if end is None or end.minor_faults is None or end.major_faults is None or not end.flags & _OWN_RUSAGE:
+            return None
+        return end.minor_faults + end.major_faults
 
     @cached_property
     def maxrss(self) -> int | None:
@@ -88,9 +95,9 @@ class Evidence:
             )
         )
 
-    def event_error(self, image: ImageEnd) -> int | None:
+    def event_error(self, image: ImageEnd) -> CounterError | None:
         """What the sums that the events of this image carry can be off."""
-        return 0 if self.events_are_exact else self.error_of(image)
+        return CounterError(0, 0) if self.events_are_exact else self.error_of(image)
 
     @property
     def floor(self) -> int:
@@ -118,12 +125,18 @@ def _largest(*values: int | None) -> int | None:
     return max((value for value in values if value is not None), default=None)
 
 
+def _threads(end: ImageEnd) -> int:
+    """How many threads can have held something back at once."""
+    return max(1, end.max_threads or 1, end.threads_at_most or 1)
+
+
 def mark(end: ImageEnd) -> int | None:
     """The largest that is known of one image."""
-    return _largest(_read_mark(end), end.exact.bytes if end.exact is not None else None)
+    return _largest(end.counted_bytes, _read_mark(end), end.exact.bytes if end.exact is not None else None)
 
 
 def _read_mark(end: ImageEnd) -> int | None:
+    """The same by the kernel's counters, as they were read."""
     return _largest(end.hwm_bytes, end.max_rss_bytes)
 
 
@@ -137,6 +150,8 @@ def image_peak(end: ImageEnd, evidence: Evidence) -> tuple[int | None, Method | 
     size = mark(end)
     if size is None:
         return None, None
+    if size == end.counted_bytes:
+        return size, Method.RSS_COUNTED
     if size == end.max_rss_bytes:
         return size, Method.RSS_SAMPLED
     if size != end.hwm_bytes:
@@ -174,6 +189,7 @@ def _candidates(evidence: Evidence) -> list[tuple[int, int, Method]]:
         at_exit = image.how is ImageEndedBy.EXIT_STOP
         found += [
             (image.exact.bytes if image.exact is not None else None, 5, Method.RSS_EVENTS),
+            (image.counted_bytes, 5, Method.RSS_COUNTED),
             (image.max_rss_bytes, 4, Method.RSS_SAMPLED),
             (image.hwm_bytes, 3 if at_exit else 2, Method.VMHWM_AT_EXIT if at_exit else Method.VMHWM_SAMPLED),
             # Up to the monitor's own size it tells of the monitor, as ru_maxrss does.
@@ -199,10 +215,10 @@ def _lower(evidence: Evidence) -> int:
         error = evidence.error_of(image)
         if image.max_rss_bytes is not None and exact:
             low = max(low, image.max_rss_bytes)
-        low = max(low, _told_for_certain(image, evidence))
+        low = max(low, image.counted_bytes or 0, _told_for_certain(image, evidence))
         if error is None:
             continue
-        low = max(low, (_read_mark(image) or 0) - error)
+        low = max(low, (_read_mark(image) or 0) - error.above)
         low = max(low, _beyond_floor(image.folded_maxrss_bytes, evidence) or 0)
     return max(low, _beyond_floor(evidence.maxrss, evidence) or 0)
 
@@ -212,16 +228,16 @@ def _told_for_certain(image: ImageEnd, evidence: Evidence) -> int:
     stats, error = evidence.recording.stats, evidence.event_error(image)
     if image.exact is None or error is None or stats is None or stats.strangers_took_bytes is None:
         return 0
-    return image.exact.least_bytes - stats.strangers_took_bytes - error
+    return image.exact.least_bytes - stats.strangers_took_bytes - error.above
 
 
 def _beyond_floor(maxrss: int | None, evidence: Evidence) -> int | None:
     """What a ru_maxrss proves: nothing as long as it may be the monitor's own, as it was when it forked."""
     if maxrss is None or evidence.error is None:
         return None
-    # ru_maxrss is approximate; so is what was read of the monitor, where statm is.
-    doubt = evidence.error if evidence.recording.facts.statm_exact else 2 * evidence.error
-    return maxrss - evidence.error if maxrss > evidence.floor + doubt else None
+    # ru_maxrss is approximate; so is what was read of the monitor, where that was not counted.
+    doubt = evidence.error.above + (0 if evidence.recording.facts.floor_exact else evidence.error.below)
+    return maxrss - evidence.error.above if maxrss > evidence.floor + doubt else None
 
 
 def _upper(evidence: Evidence, low: int) -> int | None:
@@ -246,11 +262,11 @@ def _upper_by_trace(evidence: Evidence) -> int | None:
         if error is None:
             return None
         if image.how is ImageEndedBy.EXIT_STOP:
-            size = (mark(image) or 0) + error
+            size = (_read_mark(image) or 0) + error.below
             # A page that is resident lies in the address space, whose high-water mark is exact.
             bounds.append(size if image.vm_peak_bytes is None else min(size, image.vm_peak_bytes))
         else:
-            bounds.append((image.folded_maxrss_bytes or 0) + error)
+            bounds.append((image.folded_maxrss_bytes or 0) + error.below)
     return max(bounds)
 
 
@@ -265,7 +281,7 @@ def _upper_by_events(evidence: Evidence, by_wait: int | None) -> int | None:
             continue  # its memory is another's
         if error is None:
             return None
-        size = image.exact.bytes + stats.strangers_gave_bytes + error
+        size = image.exact.bytes + stats.strangers_gave_bytes + error.below
         if image.exact.raced:
             if by_wait is None:
                 return None
@@ -278,24 +294,26 @@ def _upper_by_wait(evidence: Evidence) -> int | None:
     recording = evidence.recording
     if not recording.complete or evidence.maxrss is None or evidence.error is None or recording.stats is None:
         return None
-    bounds = [evidence.maxrss + evidence.error]
+    below = evidence.error.below
+    bounds = [evidence.maxrss + below]
     uncounted = _uncounted(recording)
     for image in recording.images:
         end = evidence.ends[image.number]
-        error = evidence.error_of(end) or 0
+        own = evidence.error_of(end)
+        error = own.below if own is not None else 0
         if end.how is ImageEndedBy.ALIVE:
-            bounds.append((mark(end) or 0) + error)
+            bounds.append((_read_mark(end) or 0) + error)
         elif end.how is not ImageEndedBy.EXIT_STOP and (
             image.process in uncounted
             # Seen larger than any rusage can have missed it by: nobody waited for it.
-            or (mark(end) or 0) > evidence.maxrss + evidence.error + error
+            or (mark(end) or 0) > evidence.maxrss + below + error
         ):
             since_ns = end.t_ns - (image.start_ns if end.last_read_ns is None else end.last_read_ns)
-            bounds.append(growth((mark(end) or 0) + error, since_ns, recording))
+            bounds.append(growth((_read_mark(end) or 0) + error, since_ns, recording))
     lost = recording.stats.uncounted != 0 or recording.end is None or recording.end.left_alive > 0
     if lost and recording.stats.unseen != 0 and recording.facts.mode != "trace":
         # None was looked at, so none lived longer than the longest time between two looks.
-        bounds.append(growth(evidence.error, recording.stats.longest_gap_ns or 0, recording))
+        bounds.append(growth(below, recording.stats.longest_gap_ns or 0, recording))
     return max(bounds)
 
 
@@ -351,17 +369,17 @@ def peak_image(evidence: Evidence, peak: Reading) -> Image | None:
     # A child between vfork and execve shows its parent's memory: the peak is the parent's.
     own = [image for image in recording.images if not image.flags & ImageFlags.SAME_MAP]
     best = largest(own or list(recording.images))
-    if _alone(recording):
+    if alone(recording):
         return best
     known = mark(evidence.ends[best.number])
-    tolerance = (evidence.error or 0) + peak.bytes // 100
+    tolerance = (evidence.error.below if evidence.error is not None else 0) + peak.bytes // 100
     if known is not None and known >= peak.bytes - tolerance:
         return best
     process = _told_by_wait(recording, peak.bytes - tolerance)
     return largest(list(process.images)) if process is not None and process.images else None
 
 
-def _alone(recording: Recording) -> bool:
+def alone(recording: Recording) -> bool:
     """Whether the command is one process, with certainty."""
     if len(recording.observed_processes) != 1:
         return False

@@ -13,6 +13,8 @@ class Method(str, Enum):
     """The current RSS, exact on this kernel, as it was read while the program ran."""
     RSS_EVENTS = "rss_events"
     """Every change of the RSS, told by the kernel as an event (--exact)."""
+    RSS_COUNTED = "rss_counted"
+    """The pages of the process counted one by one (smaps_rollup), where the kernel's sums are not exact."""
     VMHWM_AT_EXIT = "vmhwm_at_exit"
     """The kernel's high-water mark, read while the process was held at its exit."""
     VMHWM_SAMPLED = "vmhwm_sampled"

@@ -41,7 +41,7 @@ def _lower(evidence: Evidence, peak: Reading) -> int | None:
     seen = evidence.recording.last_tree_peak
     certain = seen.lower_bytes if seen is not None else None
     if seen is not None and certain is not None and not evidence.recording.facts.statm_exact:
-        certain = None if evidence.error is None else certain - seen.processes * evidence.error
+        certain = None if evidence.error is None else certain - seen.processes * evidence.error.above
     known = [size for size in (certain, peak.low) if size is not None]
     return max(known, default=None)
 
@@ -57,7 +57,7 @@ def _upper(evidence: Evidence, peak: Reading, alone: bool) -> int | None:
     by_events = _upper_by_events(evidence)
     if not recording.tree_upper:
         return peak.high if alone else by_events
-    rows = [row.sum_bytes + row.images * evidence.error + row.unknown * peak.high for row in recording.tree_upper]
+    rows = [row.sum_bytes + row.images * evidence.error.below + row.unknown * peak.high for row in recording.tree_upper]
     by_marks = max([peak.high, *rows])
     return by_marks if by_events is None else max(peak.high, min(by_marks, by_events))
 

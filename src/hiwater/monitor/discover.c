@@ -30,6 +30,8 @@ static uint32_t pending_count;
 static uint64_t foreign[FOREIGN_PIDS / 64];
 static uint32_t scans;
 static uint16_t flags_of_found; /* enum hw_image_flags */
+static int64_t born_before; /* as it was when the present look began */
+static int64_t born; /* numbers handed out since the start that are not known to be processes: threads, for all we know */
 
 static int64_t read_last_pid(void)
 {
@@ -37,6 +39,22 @@ static int64_t read_last_pid(void)
 	ssize_t n = pread(loadavg_fd, buf, sizeof(buf), 0);
 
 	return n > 0 ? parse_last_pid(buf, (size_t)n) : -1;
+}
+
+/* How many threads can have been born since the start, in all processes together. `up_to_now`: not only up to the last
+ * look. Where loadavg does not tell, it is unknown, and 0. */
+int64_t threads_born(bool up_to_now)
+{
+	int64_t last = up_to_now && loadavg_fd >= 0 ? read_last_pid() : last_pid;
+
+	if (last < 0 || loadavg_fd < 0)
+		return born;
+	return born + (last >= last_pid ? last - last_pid : LONGEST_STEP);
+}
+
+int64_t threads_born_before(void)
+{
+	return born_before;
 }
 
 /* `first_pid` was just forked by us: if loadavg has not reached it, loadavg can not be relied on. */
@@ -129,6 +147,7 @@ void discover(int64_t now)
 	int64_t last;
 	uint32_t gone = 0;
 
+	born_before = born;
 	if (loadavg_fd < 0) {
 		discover_all(now);
 		return;
@@ -141,6 +160,7 @@ void discover(int64_t now)
 		int64_t step = last > last_pid ? last - last_pid : LONGEST_STEP;
 		int64_t before = g.stats.processes;
 
+		born += step;
 		last_pid = last;
 		discover_all(now);
 		step -= g.stats.processes - before;
@@ -149,7 +169,10 @@ void discover(int64_t now)
 		return;
 	}
 	for (int64_t pid = last_pid + 1; pid <= last; pid++) {
-		if (consider((int32_t)pid, now) != FOUND_GONE)
+		enum found what = consider((int32_t)pid, now);
+
+		born += what == FOUND_THREAD || what == FOUND_GONE;
+		if (what != FOUND_GONE)
 			continue;
 		if (pending_count < PENDING)
 			pending[pending_count++] = (int32_t)pid; /* perhaps its pid is older than itself */

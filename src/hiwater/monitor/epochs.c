@@ -22,15 +22,34 @@ static uint32_t unseen_since_look, unseen_in_epoch;
 static bool found_dead, stranger, stranger_before;
 
 /* What the kernel's batched counters can hide in one image. Since Linux 6.2 (commit f1a7941243c1) each of the three
- * RSS counters may hold back batch - 1 pages on each CPU, batch = max(32, 2 x CPUs) (lib/percpu_counter.c); before,
- * each thread up to 64 pages (mm/memory.c, TASK_RSS_EVENTS_THRESH). */
-int64_t counter_error_bytes(int64_t threads)
+ * RSS counters may hold back batch - 1 pages on each CPU, batch = max(32, 2 x CPUs) (lib/percpu_counter.c). */
+static int64_t per_cpu_error(void)
 {
 	int64_t batch = 2 * g.cpus > 32 ? 2 * g.cpus : 32;
 
+	return 3 * g.cpus * (batch - 1) * g.page_size;
+}
+
+/* How far a mark of one image can fall between two readings. Before Linux 6.2 the counters are never too high, but for
+ * what moves from one to the other between their readings: a page for each fault that copies one of a file. */
+int64_t mark_fall_bytes(int64_t threads)
+{
 	if (g.batched_per_cpu)
-		return 3 * g.cpus * (batch - 1) * g.page_size;
-	return 64 * (threads > 0 ? threads : 1) * g.page_size;
+		return 2 * per_cpu_error();
+	return 2 * HW_FAULTS_HELD_BACK * (threads > 0 ? threads : 1) * g.page_size;
+}
+
+/* The larger of two epochs with the same number of unknown images. The reader adds an error for each image; where that
+ * depends on the threads of the images it is not known here, and the row covers both. */
+static struct hw_tree_upper larger(struct hw_tree_upper a, struct hw_tree_upper b)
+{
+	if (g.batched_per_cpu)
+		return a.sum_bytes + per_cpu_error() * a.images > b.sum_bytes + per_cpu_error() * b.images ? a : b;
+	if (b.images > a.images)
+		a.images = b.images;
+	if (b.sum_bytes > a.sum_bytes)
+		a.sum_bytes = b.sum_bytes;
+	return a;
 }
 
 static uint32_t row_of(uint32_t unknown, uint32_t *rounded)
@@ -103,10 +122,9 @@ void epoch_close(void)
 		all.images++;
 	}
 	struct hw_tree_upper *row = &rows[row_of(all.unknown, &rounded)];
-	int64_t error = counter_error_bytes(1);
 
-	if (row->images == 0 || all.sum + error * all.images > row->sum_bytes + error * row->images)
-		*row = (struct hw_tree_upper){rounded, all.images, all.sum};
+	*row = larger((struct hw_tree_upper){rounded, all.images, all.sum}, *row);
+	row->unknown = rounded;
 	g.epoch++;
 	ended_before = ended_now;
 	ended_now = (struct ended){0};

@@ -210,8 +210,8 @@ static void on_fork(const struct event *e, int64_t t_ns)
 	struct map *m;
 
 	if (e->pid == e->ppid) { /* a thread */
-		if (p)
-			p->threads++;
+		if (p && ++p->threads > p->image.threads_at_most)
+			p->image.threads_at_most = p->threads;
 		return;
 	}
 	if (p && p->untold && t_ns - p->t_ns < NEAR_NS)

@@ -51,6 +51,18 @@ static bool statm_is_exact(void)
 	return exact;
 }
 
+/* What the command may have inherited from us was read from statm: too little, where that is not exact. */
+static void correct_floor(void)
+{
+	struct rollup own;
+	ssize_t n = slurp("/proc/self/smaps_rollup");
+	bool known = n > 0 && parse_rollup(text, (size_t)n, &own);
+
+	stream_fact("floor_exact", known ? "1" : "0");
+	if (known && own.rss > g.stats.floor_bytes)
+		g.stats.floor_bytes = own.rss;
+}
+
 static void launcher_facts(pid_t launcher)
 {
 	char path[48];
@@ -141,6 +153,8 @@ void facts_write(pid_t launcher)
 			g.batched_per_cpu = major > 6 || (major == 6 && minor >= 2);
 	}
 	g.statm_exact = statm_is_exact();
+	if (!g.statm_exact)
+		correct_floor();
 	stream_fact("monitor_version", HIWATER_VERSION);
 	stream_fact_number("monitor_pid", g.self);
 	stream_fact_number("cpus", g.cpus);

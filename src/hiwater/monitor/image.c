@@ -55,6 +55,19 @@ void children_uncounted(const struct proc *p)
 			procs[i].uncounted = true;
 }
 
+/* Between two looks there were no more threads than at the first of them, and those that were born since. */
+static void note_threads(struct image *im, int64_t threads, int64_t born)
+{
+	int64_t between = im->threads_seen + (born > im->born_at_look ? born - im->born_at_look : 0);
+
+	if (between > im->threads_at_most && !g.trace)
+		im->threads_at_most = between;
+	if (threads > im->threads_at_most)
+		im->threads_at_most = threads;
+	im->threads_seen = threads > 0 ? threads : 1;
+	im->born_at_look = born;
+}
+
 void image_note(struct proc *p, int64_t now, const struct status *st)
 {
 	struct hw_rss rss = {st->rss, st->anon, st->file, st->shmem};
@@ -66,6 +79,7 @@ void image_note(struct proc *p, int64_t now, const struct status *st)
 		im->vm_peak = st->vm_peak;
 	if (st->threads > im->threads)
 		im->threads = st->threads;
+	note_threads(im, st->threads, threads_born(false));
 	im->last_read_ns = now;
 	if (st->ignores_sigchld && !p->ignored_sigchld) {
 		p->ignored_sigchld = true;
@@ -80,11 +94,17 @@ void image_note(struct proc *p, int64_t now, const struct status *st)
 
 void image_begin(struct proc *p, int64_t now, uint16_t flags)
 {
+	/* It may have begun before this look; one that took another's place, since that was looked at last. */
+	int64_t born = threads_born_before();
+
+	if (p->image.threads_seen > 0 && p->image.born_at_look < born)
+		born = p->image.born_at_look;
 	p->image = (struct image){.id = next_image_id(), .flags = flags, .t_ns = now, .at_max_ns = now, .last_read_ns = now,
 				  .start = {-1, -1, -1, -1}, .last = {-1, -1, -1, -1}, .at_max = {-1, -1, -1, -1}, .hwm = -1,
 				  .max_rss = -1, .vm_peak = -1, .max_swap = -1, .swap = -1, .max_pte = -1, .pte = -1,
 				  .max_hugetlb = -1, .hugetlb = -1, .before_hwm = -1, .file_share = -1, .pss_shmem = -1,
-				  .exact = {.max = -1, .least = -1, .at_ns = -1, .lost_before = g.lost_before}};
+				  .exact = {.max = -1, .least = -1, .at_ns = -1, .lost_before = g.lost_before},
+				  .counted = -1, .rss_at_look = -1, .threads_seen = 1, .born_at_look = born};
 	memset(p->image.written, 0xff, sizeof(p->image.written));
 	p->due_tick = 0;
 }
@@ -131,6 +151,8 @@ void image_announce(struct proc *p, bool read_names)
 void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss)
 {
 	struct image *im = &p->image;
+
+	note_threads(im, im->threads_seen, threads_born(true));
 	struct hw_image_end end = {.t_ns = now, .image = im->id, .samples = im->samples, .last = im->last,
 				   .hwm_bytes = im->hwm, .max_rss_bytes = im->max_rss, .vm_peak_bytes = im->vm_peak,
 				   .folded_maxrss_bytes = folded_maxrss, .at_max = im->at_max,
@@ -138,7 +160,8 @@ void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss)
 				   .last_read_ns = im->last_read_ns, .max_threads = im->threads,
 				   .max_pte_bytes = im->max_pte, .max_hugetlb_bytes = im->max_hugetlb,
 				   .exact_max_bytes = im->exact.max, .exact_least_bytes = im->exact.least,
-				   .exact_at_ns = im->exact.at_ns, .exact_lost = -1, .exact_raced = -1};
+				   .exact_at_ns = im->exact.at_ns, .exact_lost = -1, .exact_raced = -1,
+				   .counted_bytes = im->counted, .threads_at_most = im->threads_at_most};
 	const struct exact *x = &im->exact;
 
 	if (x->max >= 0) {
@@ -162,6 +185,28 @@ void proc_announce(struct proc *p, uint16_t seen)
 		return;
 	p->announced = true;
 	stream_event(HW_PROC_START, seen, &start, sizeof(start));
+}
+
+/* A child of ours has ended, and we have yet to wait for it: what it ignored can still be read (task_sig() of
+ * fs/proc/array.c), which it may have begun to do after the last look. */
+void last_sight(int32_t pid)
+{
+	struct proc *p = proc_find(pid);
+	char path[32], buf[8192];
+	struct status st;
+
+	if (p && p->ignored_sigchld)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	ssize_t n = read_file(path, buf, sizeof(buf));
+
+	if (n <= 0 || !parse_status(buf, (size_t)n, &st) || !st.ignores_sigchld)
+		return;
+	g.stats.uncounted = 1;
+	if (p) {
+		p->ignored_sigchld = true;
+		children_uncounted(p);
+	}
 }
 
 /* Children of a process that ignores SIGCHLD are waited for by nobody. It may have begun to since it was last read. */

@@ -133,7 +133,7 @@ static bool another_image(struct proc *p, const struct status *st)
 	struct stat_line stat;
 	bool renamed = p->tid == p->pid && (st->name_len != p->comm_len || memcmp(st->name, p->comm, p->comm_len) != 0);
 
-	if (im->hwm >= 0 && st->hwm >= 0 && st->hwm + 2 * counter_error_bytes(st->threads) < im->hwm)
+	if (im->hwm >= 0 && st->hwm >= 0 && st->hwm + mark_fall_bytes(st->threads) < im->hwm)
 		return true;
 	/* Attached, no rusage holds the peak of an image whose end was not noticed. VmPeak is exact, and never falls. */
 	if (g.attached && st->vm_peak >= 0 && st->vm_peak < im->vm_peak)
@@ -189,14 +189,14 @@ enum look look_status(struct proc *p, int64_t now)
 	return LOOK_OK;
 }
 
-bool look_rollup(struct proc *p, int64_t now, struct rollup *out, int64_t *cost_ns)
+bool look_rollup(struct proc *p, int32_t tid, int64_t now, struct rollup *out, int64_t *cost_ns)
 {
 	char path[64];
 	static char buf[2048];
 	int64_t begin = cpu_ns();
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", p->tid);
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)tid);
 	n = read_file(path, buf, sizeof(buf));
 	*cost_ns = cpu_ns() - begin;
 	if (n <= 0 || !parse_rollup(buf, (size_t)n, out))

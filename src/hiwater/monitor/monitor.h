@@ -15,6 +15,9 @@
 #ifndef HIWATER_VERSION
 #define HIWATER_VERSION "unknown" /* CMake takes it from _version.py */
 #endif
+#ifndef HW_SLOWNESS
+#define HW_SLOWNESS 1 /* how many times slower than usual the machine is: an emulated one may spend so much more on looking */
+#endif
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 
@@ -38,6 +41,7 @@ struct stat_line {
 	bool kernel_thread;
 	int64_t ppid, session, minor_faults, child_minor_faults;
 	uint64_t start_time;  /* in clock ticks since boot; 0 unknown */
+	int64_t major_faults; /* -1 unknown */
 	uint64_t start_stack; /* another one after each execve; 0 unknown */
 };
 struct rollup { /* bytes */
@@ -182,6 +186,11 @@ struct image {
 	uint32_t written[IMAGE_PAGES]; /* the row that was written last */
 	uint64_t start_stack;
 	struct exact exact;
+	/* where the counters lag: the largest RSS that was counted page by page (-1: never), and when */
+	int64_t counted, counted_at, rss_at_look;
+	uint32_t counted_tick;
+	/* threads that can have lived at once, and what that comes from: those of the last look, and those born since */
+	int64_t threads_at_most, threads_seen, born_at_look;
 	/* what is known of sharing: pages counted elsewhere in the tree, and the shares by smaps_rollup */
 	int64_t duplicate;	  /* anonymous bytes that another process of the tree also counts */
 	double file_share;	  /* Pss_File / Rss_File, or < 0 */
@@ -239,6 +248,7 @@ void image_note(struct proc *p, int64_t now, const struct status *st);
 void image_end(struct proc *p, int64_t now, uint16_t how, int64_t folded_maxrss);
 void image_over(struct proc *p, int64_t now);
 void children_uncounted(const struct proc *p);
+void last_sight(int32_t pid);
 void proc_announce(struct proc *p, uint16_t seen);
 void proc_end(struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
 void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int status, const struct rusage *ru);
@@ -247,7 +257,7 @@ void proc_write_end(const struct proc *p, int64_t now, uint16_t flags, int statu
 enum look { LOOK_OK, LOOK_ZOMBIE, LOOK_GONE };
 enum look look_statm(struct proc *p, struct statm *out);
 enum look look_status(struct proc *p, int64_t now);
-bool look_rollup(struct proc *p, int64_t now, struct rollup *out, int64_t *cost_ns);
+bool look_rollup(struct proc *p, int32_t tid, int64_t now, struct rollup *out, int64_t *cost_ns);
 void image_replaced(struct proc *p, int64_t now);
 
 /* ---- discover.c: finds processes that were born since the last look ---- */
@@ -255,6 +265,8 @@ void discover_init(int32_t first_pid);
 void discover_attached(int64_t now); /* those that live already */
 void discover(int64_t now);
 void discover_all(int64_t now); /* a scan of all of /proc */
+int64_t threads_born(bool up_to_now);
+int64_t threads_born_before(void); /* this look */
 
 /* ---- tree.c: the memory of the tree: its maximum, and what it was at least ---- */
 bool tree_counts(const struct proc *p);
@@ -277,8 +289,16 @@ void ledger_look(struct proc *p, int64_t now);
 void ledger_exit(struct proc *p, int64_t now, int64_t threads);
 void ledger_write(void);
 
+/* ---- count.c: what the counters hold back ---- */
+void count_pages(struct proc *p, int32_t tid, int64_t now, bool held);
+
 /* ---- epochs.c: what it was at most ---- */
-int64_t counter_error_bytes(int64_t threads);
+/* Before Linux 6.2 a thread keeps what its page faults added to itself until the 66th: check_sync_rss_stat() of
+ * mm/memory.c hands in when more than 64 events (TASK_RSS_EVENTS_THRESH) were counted before the present one, whose own
+ * pages come after that. A fault on a mapped file brings up to 64 KiB at once (fault_around_bytes). */
+#define HW_FAULTS_HELD_BACK 66
+#define HW_FAULT_AROUND_BYTES 65536
+int64_t mark_fall_bytes(int64_t threads);
 void tree_image_ended(const struct image *im, bool mark_known);
 void tree_unseen(uint32_t count); /* pids that came and went between two looks */
 void epoch_found_dead(void);	  /* a process of the tree, by its parent, that nobody ever looked at alive */

@@ -130,7 +130,7 @@ struct hw_image_end { /* hw_record.flags: enum hw_image_end_how */
 	int64_t at_max_ns;
 	int64_t max_swap_bytes;
 	int64_t last_read_ns;	     /* when hwm_bytes was last read; later growth is not in it */
-	int64_t max_threads;	     /* most threads seen: before Linux 6.2 each can hide 64 pages */
+	int64_t max_threads;	     /* most threads seen */
 	int64_t max_pte_bytes;	     /* page tables (VmPTE), which no RSS counts */
 	int64_t max_hugetlb_bytes;   /* pages of hugetlbfs and MAP_HUGETLB (HugetlbPages), likewise */
 	/* With events of every change (--exact); -1 without, or if nothing is known of this image: */
@@ -141,6 +141,9 @@ struct hw_image_end { /* hw_record.flags: enum hw_image_end_how */
 	int64_t exact_at_ns;	     /* when exact_max_bytes was reached */
 	int64_t exact_raced;	     /* 1: events of several threads came at once, so that a maximum of microseconds can
 					lie between them unseen */
+	int64_t counted_bytes;	     /* largest RSS that was counted page by page (smaps_rollup), where statm is no exact
+					sum; -1: it was not, or more pages came meanwhile */
+	int64_t threads_at_most;     /* that lived at once, seen or not: before Linux 6.2 each can hide 66 page faults */
 };
 
 enum hw_proc_end_flags {

@@ -3,8 +3,8 @@
 
 #include "monitor.h"
 
-#define SHARE 0.010 /* of one core; smaps_rollup has a budget of its own, see tree.c */
-#define BURST (6 * NS_PER_MS) /* saved up for a storm of new processes, and for the first moments */
+#define SHARE (0.010 * HW_SLOWNESS) /* of one core; smaps_rollup has a budget of its own, see tree.c */
+#define BURST (6 * HW_SLOWNESS * NS_PER_MS) /* saved up for a storm of new processes, and for the first moments */
 #define IDLE_TICKS 64 /* looks without a change until the pace slackens */
 #define IDLE_FACTOR_MAX 10
 #define FLUSH_NS (250 * NS_PER_MS)
@@ -76,6 +76,7 @@ static bool look(struct proc *p, int64_t now)
 		if (im->samples >= 2)
 			image_announce(p, true);
 	}
+	count_pages(p, p->tid, now, false);
 	if (known)
 		sharing_follow(p, im->last.rss_bytes - rss_before);
 	p->looked_tick = g.tick;

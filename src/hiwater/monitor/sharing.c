@@ -7,8 +7,8 @@
  * much is in doubt, on a plateau and not on the way up to it, and within a budget. */
 #include "monitor.h"
 
-#define SNAPSHOT_SHARE 0.007 /* of one core */
-#define SNAPSHOT_BURST (10 * NS_PER_MS)
+#define SNAPSHOT_SHARE (0.007 * HW_SLOWNESS) /* of one core */
+#define SNAPSHOT_BURST (10 * HW_SLOWNESS * NS_PER_MS)
 #define WORTH_A_SNAPSHOT 1.01 /* times what there was at the last one */
 #define UNCERTAIN 0.005	      /* of the estimate: less than that is not worth counting */
 #define MOVED 0.01	      /* of the sum: a tree that changed more while it was read was not counted */
@@ -93,7 +93,7 @@ static bool read_all(int64_t now, int64_t *shares, int64_t *moved, int64_t *sum,
 
 		if (!tree_counts(&procs[i]))
 			continue;
-		im->shot_known = look_rollup(&procs[i], now, &im->shot, &cost);
+		im->shot_known = look_rollup(&procs[i], procs[i].tid, now, &im->shot, &cost);
 		spent += cost;
 		if (!im->shot_known) {
 			*complete = false; /* gone, or not ours to read */

@@ -188,14 +188,14 @@ bool parse_status(const char *text, size_t len, struct status *out)
 	return out->name_len > 0 || out->rss >= 0;
 }
 
-/* Fields 20 (threads), 22 (when the process started, in clock ticks since boot: with the pid it names a process for good)
+/* Fields 12 (major faults), 20 (threads), 22 (when the process started, in clock ticks since boot: with the pid it names a process for good)
  * and 28 (where the stack began: every execve draws another address; 0 is shown to who may not read the process's
  * memory) of stat, when `at` stands behind field 11. */
 static void later_fields(const char *at, const char *end, struct stat_line *out)
 {
 	uint64_t value = 0;
 
-	out->threads = -1;
+	out->threads = out->major_faults = -1;
 	out->start_time = 0;
 	out->start_stack = 0;
 	for (int field = 12; field <= 28; field++) {
@@ -206,6 +206,8 @@ static void later_fields(const char *at, const char *end, struct stat_line *out)
 			return;
 		for (value = 0; at < end && *at >= '0' && *at <= '9'; at++)
 			value = value * 10 + (uint64_t)(*at - '0');
+		if (field == 12)
+			out->major_faults = (int64_t)(value & INT64_MAX);
 		if (field == 20)
 			out->threads = (int64_t)(value & INT32_MAX);
 		if (field == 22)

@@ -183,12 +183,15 @@ static void on_exit_stop(pid_t tid, int64_t now)
 
 	if (!p && read_status_of(tid, &st) && st.tgid > 0) {
 		p = proc_find((pid_t)st.tgid);
-		if (p)
+		if (p) {
 			image_note(p, now, &st);
+			count_pages(p, tid, now, true);
+		}
 	} else if (p) {
 		if (p->image.flags & HW_IMAGE_GUESSED)
 			return; /* it never got as far as execve */
 		read_marks(p, tid, now);
+		count_pages(p, tid, now, true);
 	}
 	if (!p)
 		return;

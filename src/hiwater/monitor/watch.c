@@ -100,8 +100,13 @@ static bool reap_one(int options)
 
 static void reap(void)
 {
-	while (reap_one(WNOHANG))
-		;
+	siginfo_t info;
+
+	do {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0)
+			last_sight(info.si_pid);
+	} while (reap_one(WNOHANG));
 }
 
 /* ---- ending the tree ---- */

@@ -82,12 +82,17 @@ class ImageEnd:
     last_read_ns: int | None
     """When ``hwm_bytes`` was last read; later growth is not in it."""
     max_threads: int | None
+    """Most threads that were seen."""
     max_pte_bytes: int | None = None
     """Largest that its page tables were (VmPTE): memory that no RSS counts."""
     max_hugetlb_bytes: int | None = None
     """Largest that it had of hugetlb pages (HugetlbPages, since Linux 4.4), which no RSS counts either."""
     exact: ExactMaximum | None = None
     """``None`` without --exact, or if no event told of this image."""
+    counted_bytes: int | None = None
+    """Largest RSS that was counted page by page (smaps_rollup): exact. Tried only where statm is not."""
+    threads_at_most: int | None = None
+    """So many threads at most lived at once, seen or not; unknown in older recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +239,8 @@ class Facts:
     """Transparent huge pages: always, madvise or never."""
     statm_exact: bool | None
     """Whether statm is an exact sum on this kernel (since Linux 6.16, and in some stable ones), as probed."""
+    floor_exact: bool
+    """Whether ``Stats.floor_bytes`` is exact: read from such a statm, or counted page by page."""
     mode: str | None
     """How it was really measured: quiet or trace."""
     mode_wanted: str | None

@@ -293,12 +293,13 @@ class Reader:
         )
 
     def _image_end(self, flags: int, at: int, end: int) -> None:
-        values = self._unpack(wire.IMAGE_END, at, end, appended=56)
+        values = self._unpack(wire.IMAGE_END, at, end, appended=72)
         number = values[1]
         if number not in self.images or number in self.image_ends:
             raise _Broken
         hwm, max_rss, vm_peak, folded = map(_known, values[7:11])
         at_max_ns, max_swap, last_read_ns, max_threads, max_pte, max_hugetlb = map(_known, values[15:21])
+        counted, threads = map(_known, values[26:28])
         self.image_ends[number] = ImageEnd(
             t_ns=values[0],
             how=ImageEndedBy(flags),
@@ -315,7 +316,9 @@ class Reader:
             max_threads=max_threads,
             max_pte_bytes=max_pte,
             max_hugetlb_bytes=max_hugetlb,
-            exact=_exact(values[21:]),
+            exact=_exact(values[21:26]),
+            counted_bytes=counted,
+            threads_at_most=threads,
         )
 
     def _proc_end(self, flags: int, at: int, end: int) -> None:
@@ -418,6 +421,7 @@ def _facts(raw: dict[str, str]) -> Facts:
         swap_total_bytes=number("swap_total_bytes"),
         thp=raw.get("thp") or None,
         statm_exact={"1": True, "0": False}.get(raw.get("statm_exact", "")),
+        floor_exact=raw.get("statm_exact") == "1" or raw.get("floor_exact") == "1",
         mode=raw.get("mode"),
         mode_wanted=raw.get("mode_wanted"),
         exact=raw.get("exact") == "1",

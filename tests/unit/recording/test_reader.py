@@ -54,6 +54,8 @@ def test_fields() -> None:
                 last_read_ns=14,
                 threads=15,
                 samples=16,
+                counted=17,
+                threads_at_most=18,
             )
             .data
         )
@@ -65,6 +67,7 @@ def test_fields() -> None:
     assert (end.folded_maxrss_bytes, end.last.rss_bytes, end.last.shmem_bytes) == (4, 5, 8)
     assert (end.at_max.rss_bytes, end.at_max.shmem_bytes, end.max_swap_bytes) == (9, 12, 13)
     assert (end.last_read_ns, end.max_threads, end.samples) == (14, 15, 16)
+    assert (end.counted_bytes, end.threads_at_most) == (17, 18)
 
 
 def test_unknown_is_none() -> None:
