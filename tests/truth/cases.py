@@ -61,6 +61,7 @@ CASES = (
     Case("thread of a fat image execs", "thread_execs", "64 4", at_least_mib=64),
     Case("thread of a small image execs", "thread_execs", "4 64", at_least_mib=64),
     Case("private file mapping", "file_map", "64", at_least_mib=64),
+    Case("few faults, many pages", "file_faults", "4", at_least_mib=4),
     Case("shared memory", "shared", "anon 64", at_least_mib=64),
     Case("memfd", "shared", "memfd 48", at_least_mib=48),
     Case("huge pages", "huge_pages", "64", at_least_mib=64, if_less="transparent huge pages for madvise"),

@@ -9,6 +9,8 @@ __asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %esp, %eax\n\tand $-16,
 	"\tpush %eax\n\tcall bare_start\n");
 #elif defined(__aarch64__)
 __asm__(".globl _start\n_start:\n\tmov x0, sp\n\tb bare_start\n");
+#elif defined(__arm__)
+__asm__(".globl _start\n_start:\n\tmov r0, sp\n\tbic sp, sp, #7\n\tb bare_start\n");
 #endif
 
 void bare_start(long *stack);

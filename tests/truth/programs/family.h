@@ -205,6 +205,7 @@ static inline void family_peak(const char *name)
 	} while (now != before);
 	family_count(1);
 	truth_peak_once(name);
+	truth_linger(1);
 }
 
 /* A member's own peak, which it keeps while the family is at its peak, then gives back. */
