@@ -35,6 +35,7 @@ EXIT_STATUS = (
     ("hiwater attach", "0; 123 it broke its budget; 125 nothing to attach to, misused, failed, or a budget not judged"),
     ("hiwater bench", "0; 1 a command failed or was not measured; 2 misused, or hiwater failed; 130 interrupted"),
     ("hiwater scale", "as bench; 1 also where the measurements do not carry what was asked for"),
+    ("hiwater fit", "0; 1 there is no answer, or none as precise as was asked for; 2 misused; 130 interrupted"),
     ("hiwater check", "0 all checks pass; 1 one does not; 2 misuse. With --bisect: 0 good, 1 bad, 125 skip, 128 stop"),
     ("hiwater show, explain", "0; 2 misused, or the file is no recording"),
 )

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from hiwater.cgroups.place import Place
 
 
+_may_move = False
+
+
+def allow_moving() -> None:
+    """From here on this process may be moved to a leaf of its own cgroup while a command is executed: for programs that
+    do nothing else, such as hiwater's own."""
+    global _may_move  # it is a property of the process
+    _may_move = True
+
+
 class LimitMethod(str, Enum):
     """How a limit is enforced."""
 
@@ -77,7 +87,7 @@ class Enclosure:
             return cls([option, b"%d" % limit], None)
         from hiwater.cgroups.group import Group
 
-        group = Group(place or find_place(may_move=False), limit, swap)
+        group = Group(place or find_place(), limit, swap)
         return cls([b"--cgroup", os.fsencode(group.path)], group)
 
     def close(self) -> None:
@@ -95,13 +105,12 @@ class Enclosure:
         self.close()
 
 
-def find_place(*, may_move: bool) -> Place:
-    """Where a group can be made. ``may_move``: this process may be moved to another group while it lasts, which
-    nothing else in it must mind."""
+def find_place() -> Place:
+    """Where a group can be made."""
     from hiwater.cgroups.place import find
 
     place = find()
-    if place.needs_leaf and not may_move:
+    if place.needs_leaf and not _may_move:
         raise LimitUnavailableError(
             f"{place.directory} can hand the memory controller down only once this process has left it: hiwater run "
             "does that, the library leaves the process that it is in alone",

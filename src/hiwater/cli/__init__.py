@@ -21,6 +21,7 @@ COMMANDS = (
     "history",
     "bench",
     "scale",
+    "fit",
     "methods",
     "doctor",
     "completion",

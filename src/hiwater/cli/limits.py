@@ -21,11 +21,11 @@ def add_limit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit",
         metavar="SIZE",
-        type=_size,
+        type=limit_size,
         help="the memory that COMMAND and its descendants have together, e.g. 512MiB: a cgroup with this limit",
     )
     parser.add_argument(
-        "--limit-swap", metavar="SIZE", type=_swap, help="swap beside it (default 0; max: as much as there is)"
+        "--limit-swap", metavar="SIZE", type=swap_size, help="swap beside it (default 0; max: as much as there is)"
     )
     parser.add_argument(
         "--limit-method",
@@ -58,20 +58,23 @@ def enclose(args: argparse.Namespace) -> Enclosure:
 
     method = LimitMethod(args.limit_method)
     grouped = method in (LimitMethod.AUTO, LimitMethod.CGROUP)
-    place = _place(may_have_scope=method is LimitMethod.AUTO) if grouped else None
+    place = ready_place(may_have_scope=method is LimitMethod.AUTO) if grouped else None
     swap = 0 if args.limit_swap is None else args.limit_swap
     return Enclosure.make(
         limit=args.limit, swap=None if swap < 0 else swap, method=method, cgroup=args.cgroup, place=place
     )
 
 
-def _place(*, may_have_scope: bool) -> Place:
+def ready_place(*, may_have_scope: bool = True) -> Place:
+    """Where groups can be made, from here on by the library too. May start hiwater again, in a scope of systemd; then
+    it does not return."""
     from hiwater.cgroups import scope
-    from hiwater.limits import find_place
+    from hiwater.limits import allow_moving, find_place
 
+    allow_moving()
     has_scope = scope.arrived()
     try:
-        place = find_place(may_move=True)
+        place = find_place()
         if not place.sibling:
             return place
         failure = None
@@ -88,7 +91,7 @@ def _place(*, may_have_scope: bool) -> Place:
     return place
 
 
-def _size(text: str) -> int:
+def limit_size(text: str) -> int:
     try:
         value = parse_size(text)
     except MisuseError as error:
@@ -98,7 +101,7 @@ def _size(text: str) -> int:
     return value
 
 
-def _swap(text: str) -> int:
+def swap_size(text: str) -> int:
     """-1: no limit."""
     if text == "max":
         return -1
