@@ -17,7 +17,7 @@ _WIDEST = 0.35
 """Of the logistic curve, in the logarithm: from 5 % to 95 % the limit then grows eightfold."""
 FINENESS = 8
 """Places of the grid within the precision."""
-_STEEPER = 0.5
+_STEEPER = 0.6
 """How much likelier a curve is held to be, before anything was seen, than the next less steep one: most programs need
 what they need. A few executions that disagree outweigh it; without it, a sharp edge takes three times as many."""
 _NEGLIGIBLE = 1e-6

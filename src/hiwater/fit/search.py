@@ -229,12 +229,16 @@ class Search:
         return edge
 
     def _next(self, edge: Edge, low: int, high: int) -> int | None:
-        """What tells most, until the answer is precise; then the answer, until it was tried often enough."""
+        """What tells most, until the answer is precise; then what is just below it and the answer, until both were
+        tried often enough: an edge that only seems sharp by good luck gives itself away there."""
         answer = self._answer(edge, high)
         if not edge.is_precise():
             return min(high, max(low, self._settings.lowest, _pages(edge.next())))
-        tried = [trial for trial in self.report.trials if trial.limit_bytes == answer]
-        return answer if len(tried) < self._settings.repeat else None
+        low, repeat = edge.answer().low, self._settings.repeat
+        tried = [trial.limit_bytes for trial in self.report.trials if trial.limit_bytes is not None]
+        if sum(low / (1 + 2 * self._settings.precision) <= limit <= low for limit in tried) < repeat:
+            return max(self._settings.lowest, self._near(low / (1 + self._settings.precision / 2)))
+        return answer if tried.count(answer) < repeat else None
 
     @staticmethod
     def _answer(edge: Edge, high: int) -> int:
