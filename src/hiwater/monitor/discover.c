@@ -20,6 +20,7 @@
 
 #define LONGEST_STEP 512 /* more pids than that since the last look: scan instead */
 #define PENDING 64
+#define LATE 16 /* numbers that were taken for gone, and are asked for until others take their place */
 #define FOREIGN_PIDS (1 << 22) /* PID_MAX_LIMIT of 64-bit kernels */
 #define FORGET_FOREIGN 256
 
@@ -27,6 +28,8 @@ static int loadavg_fd = -1;
 static int64_t last_pid;
 static int32_t pending[PENDING]; /* handed out, but not there yet: alive at the next look, or gone */
 static uint32_t pending_count;
+static int32_t late[LATE]; /* taken for gone at a retry; 0 is none */
+static uint32_t late_at;
 static uint64_t foreign[FOREIGN_PIDS / 64];
 static uint32_t scans;
 static uint16_t flags_of_found; /* enum hw_image_flags */
@@ -131,12 +134,26 @@ static enum found consider(int32_t pid, int64_t now)
 	return FOUND_OURS;
 }
 
+/* Between drawing its number and being there a process may lose its processor for longer than from look to look, where
+ * a machine is virtual or busy (kernel/fork.c copy_process(): alloc_pid() comes before attach_pid()). */
+static void look_for_late(int64_t now)
+{
+	for (uint32_t i = 0; i < LATE; i++)
+		if (late[i] > 0 && consider(late[i], now) != FOUND_GONE)
+			late[i] = 0;
+}
+
 static void retry_pending(int64_t now)
 {
 	uint32_t gone = 0;
 
-	for (uint32_t i = 0; i < pending_count; i++)
-		gone += consider(pending[i], now) == FOUND_GONE;
+	look_for_late(now);
+	for (uint32_t i = 0; i < pending_count; i++) {
+		if (consider(pending[i], now) != FOUND_GONE)
+			continue;
+		gone++;
+		late[late_at++ % LATE] = pending[i];
+	}
 	pending_count = 0;
 	if (gone > 0)
 		tree_unseen(gone);
