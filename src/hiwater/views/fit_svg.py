@@ -48,8 +48,12 @@ def render(report: FitReport) -> str:
     """The whole file."""
     plot = _Plot(report)
     body = _axes(plot)
-    body += _answer(plot, report.smallest, "m", "i", "smallest", 46)
-    body += _answer(plot, report.comfortable, "c", "j", "comfortable", 46)
+    smallest, comfortable = report.smallest, report.comfortable
+    if smallest is not None and comfortable is not None and smallest.limit == comfortable.limit:
+        body += _answer(plot, smallest, "m", "i", "smallest and comfortable", 50)
+    else:
+        body += _answer(plot, smallest, "m", "i", "smallest", 36)
+        body += _answer(plot, comfortable, "c", "j", "comfortable", 50)
     body += _success(plot, report) + _time(plot, report)
     title = escape(shorten(command_line(report.command), 90))
     return (
@@ -80,12 +84,16 @@ def _time(plot: _Plot, report: FitReport) -> list[str]:
     drawn = []
     base = report.unlimited_seconds
     if base is not None:
-        for seconds, text in ((base, "without a limit"), (base * report.settings.max_slowdown, "allowed")):
+        allowed = base * report.settings.max_slowdown
+        for seconds, text, x, anchor in (
+            (base, "without a limit", _LEFT + 4, "start"),
+            (allowed, "allowed", WIDTH - _RIGHT - 4, "end"),
+        ):
             y = plot.time(seconds)
             drawn.append(
                 f'<line class="a" stroke-dasharray="1 3" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
             )
-            drawn.append(_text(str(WIDTH - _RIGHT - 4), str(float(y) - 4), text, "end"))
+            drawn.append(_text(str(x), str(float(y) - 4), text, anchor))
     median = [(point.limit_bytes, point.wall_seconds) for point in report.curve if point.wall_seconds is not None]
     if len(median) > 1:
         line = " ".join(f"{plot.x(limit)},{plot.time(seconds)}" for limit, seconds in median)
@@ -104,7 +112,7 @@ def _answer(plot: _Plot, found: Found | None, line: str, band: str, name: str, y
         return []
     x, low, high = plot.x(found.limit.value), plot.x(found.limit.low), plot.x(found.limit.high)
     top, height = _UPPER[0], _LOWER[1] - _UPPER[0]
-    anchor, beside = ("end", -5) if line == "m" else ("start", 5)
+    anchor, beside = ("end", -5) if float(x) > WIDTH / 2 else ("start", 5)
     return [
         f'<rect class="{band}" x="{low}" y="{top}" width="{float(high) - float(low):.1f}" height="{height}"/>',
         f'<line class="{line}" x1="{x}" x2="{x}" y1="{top}" y2="{top + height}"/>',

@@ -13,6 +13,8 @@ from hiwater.views.style import Style
 
 _LABEL = 9
 _INDENT = 4
+_NEAR = 0.9
+"""Of the peak: parts that were seen at less are not those of the peak."""
 _FINE = (Verdict.FINISHED,)
 _RLIMIT_MEANS = {
     "rlimit": "RLIMIT_AS limits the addresses that each process may ask for, not the memory that they use together",
@@ -104,6 +106,8 @@ def _peak(group: Cgroup, style: Style) -> str:
             ("swapped out", split.swap_bytes or None),
         )
         parts = [f"{name} {mib(size)}" for name, size in named if size is not None]
+        if parts and group.peak_bytes is not None and split.usage_bytes < _NEAR * group.peak_bytes:
+            parts[-1] += f" (when it had {mib(split.usage_bytes)}: the peak itself was too short to be seen)"
     is_limit = "its limit, not its need: " if group.is_at_limit else ""
     size = style.figure(f"{mib(group.peak_bytes):>7} MiB")
     return f"  {'cgroup':<{_LABEL}} {size}  {is_limit}{' · '.join(parts)}".rstrip()

@@ -16,8 +16,8 @@ class Paint:
     unicode: bool = True
 
     def __call__(self, style: str, text: str) -> str:
-        """``text`` in a style: red, green, yellow, bold or dim."""
-        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.color and text else text
+        """``text`` in a style: red, green, yellow, bold or dim; as it is with none ("")."""
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.color and style and text else text
 
     def mark(self, good: bool | None) -> str:
         """One character: right, wrong, or neither."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -34,6 +35,12 @@ def test_text(sharp: FitReport) -> None:
     assert any(line.startswith("Smallest limit: 137.") for line in lines)
     assert not any("not sharp" in line for line in lines)
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_colour(sharp: FitReport) -> None:
+    """On a terminal it says the same."""
+    plain, colored = (fit_text.render(sharp, 100, Paint(color=color)) for color in (False, True))
+    assert re.sub("\x1b\\[[0-9]*m", "", colored) == plain != colored
 
 
 def test_slope(noisy: FitReport) -> None:

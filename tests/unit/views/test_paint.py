@@ -8,6 +8,7 @@ def test_paint() -> None:
     assert Paint()("red", "x") == "x"
     assert Paint(color=True)("red", "x") == "\x1b[31mx\x1b[0m"
     assert Paint(color=True)("red", "") == ""
+    assert Paint(color=True)("", "x") == "x", "no style"
 
 
 def test_marks() -> None:
