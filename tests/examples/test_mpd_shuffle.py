@@ -54,10 +54,18 @@ def test_a_song_costs_what_its_uri_costs(story: Path) -> None:
     assert 70 < (sizes[10000] - sizes[2000]) / 8000 < 350
 
 
+def test_it_works_in_less_than_its_peak(story: Path) -> None:
+    """Where a cgroup can be made: the smallest memory is below the peak, as the pages of libraries are others' too."""
+    figures = json.loads((story / "figures.json").read_text())
+    if figures["fit"] is None:
+        pytest.skip("no cgroup can be made here")
+    assert MIB < figures["fit"]["smallest_limit_bytes"] < figures["run"]["peak_rss_bytes"]
+
+
 def test_the_report(story: Path) -> None:
     """It tells the story by itself, without temporary folders in its commands, and has the page beside it."""
     text = (story / "story.md").read_text()
-    for heading in ("The report", "The truth", "Where it went", "Will it fit?"):
+    for heading in ("The report", "The truth", "Where it went", "Will it fit?", "The smallest memory"):
         assert f"## {heading}\n" in text
     assert re.search(r"wait4 in python\S* \(pid \d+\) would have said 8\d\d\.\d MiB", text)
     assert not [line for line in text.splitlines() if line.startswith("$ ") and "/tmp" in line]
