@@ -234,10 +234,10 @@ class Search:
         answer = self._answer(edge, high)
         if not edge.is_precise():
             return min(high, max(low, self._settings.lowest, _pages(edge.next())))
-        low, repeat = edge.answer().low, self._settings.repeat
+        least, repeat = edge.answer().low, self._settings.repeat
         tried = [trial.limit_bytes for trial in self.report.trials if trial.limit_bytes is not None]
-        if sum(low / (1 + 2 * self._settings.precision) <= limit <= low for limit in tried) < repeat:
-            return max(self._settings.lowest, self._near(low / (1 + self._settings.precision / 2)))
+        if sum(least / (1 + 2 * self._settings.precision) <= limit <= least for limit in tried) < repeat:
+            return max(self._settings.lowest, self._near(least / (1 + self._settings.precision / 2)))
         return answer if tried.count(answer) < repeat else None
 
     @staticmethod
