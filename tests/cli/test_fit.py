@@ -111,3 +111,18 @@ def test_misuse(hiwater: Hiwater, words: list[str], message: str) -> None:
     done = hiwater("fit", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def test_size_that_outgrows_a_device(hiwater: Hiwater) -> None:
+    """scale --smallest-limit: n MiB each, so 120 MiB are outgrown a little below n = 120."""
+    pytest.importorskip("scipy", reason="pip install 'hiwater[bench]'")
+    script = [*PYTHON, "import sys; x = bytearray(int(sys.argv[1]) << 20)", "{n}"]
+    options = ["-L", "n", "12,24,36,48,60,72", "--smallest-limit", "--limit", "120MiB", "--export-json", "-"]
+    done = hiwater("scale", *options, "--", *script, timeout=280)
+    document = json.loads(done.stdout)
+    assert document["metric"] == "smallest_limit", done.stderr
+    for point in document["points"]:
+        (found,) = point["memory_bytes"]
+        assert point["size"] * MIB < found < 1.05 * (point["size"] + 6) * MIB
+    assert document["law"]["law"] == "linear", done.stderr
+    assert document["limit"]["size"] == pytest.approx(116, rel=0.08)

@@ -14,6 +14,8 @@ class Metric(str, Enum):
     """The largest high-water mark among the program images of a command."""
     TREE_PEAK = "tree_peak"
     """The largest memory of its whole process tree at one instant."""
+    SMALLEST_LIMIT = "smallest_limit"
+    """The smallest limit under which it succeeds: found by many executions, not measured by one."""
 
     def __str__(self) -> str:
         return self.value
@@ -61,6 +63,7 @@ class Execution:
     exit_code: int | None
     term_signal: int | None = None
     ended_by: str | None = "exit"
+    smallest_limit_bytes: int | None = None
 
     @property
     def failed(self) -> bool:
@@ -74,6 +77,8 @@ class Execution:
 
     def memory(self, metric: Metric) -> int | None:
         """The figure that is compared."""
+        if metric is Metric.SMALLEST_LIMIT:
+            return self.smallest_limit_bytes
         return self.peak_rss_bytes if metric is Metric.PEAK_RSS else self.tree_peak_bytes
 
 

@@ -92,17 +92,22 @@ def _v2(root: str, directory: str) -> Place:
     if _writable(own) and "memory" in _words(f"{own}/cgroup.subtree_control"):
         return Place(2, directory)
     members = _words(f"{own}/cgroup.procs")
-    if _writable(own) and _writable(f"{own}/cgroup.subtree_control") and members <= {str(os.getpid())}:
-        return Place(2, directory, needs_leaf=True)
+    alone = members <= {str(os.getpid())}
+    divisible = _writable(own) and _writable(f"{own}/cgroup.subtree_control") and alone
     # To move a process, the files cgroup.procs of the target and of the common ancestor have to be writable
     # (cgroup-v2.rst, "Delegation Containment").
     beside = root + parent
-    if (
+    has_parent = (
         _writable(beside)
         and _writable(f"{beside}/cgroup.procs")
         and "memory" in _words(f"{beside}/cgroup.subtree_control")
-    ):
+    )
+    # A group that was divided by a hiwater which was then killed lets nobody in any more: so rather beside it, unless
+    # somebody manages what is there.
+    if has_parent and not (divisible and os.path.isdir(f"{root}/run/systemd/system")):
         return Place(2, parent, sibling=True)
+    if divisible:
+        return Place(2, directory, needs_leaf=True)
     if not _writable(own):
         why = f"{directory}, the cgroup that hiwater runs in, belongs to somebody else"
     else:

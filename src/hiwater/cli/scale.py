@@ -26,6 +26,7 @@ _EPILOG = """\
 examples:
   hiwater scale -P songs 10000 50000 --at 1000000 -- ./app --songs {songs}
   hiwater scale -P rows 1000 64000 --steps 8 -r 5 --limit 512MiB --html rows.html -- ./load --rows {rows}
+  hiwater scale -P songs 10000 50000 --smallest-limit --limit 512MiB -- ./app --songs {songs}
   hiwater scale -L n 1000,2000,4000,8000,16000 --svg n.svg -- ./solve {n}
 
 The sizes are executed in turn. Files are written anew after each execution; Ctrl-C keeps what was measured.
@@ -95,13 +96,24 @@ def _add_measuring_options(parser: argparse.ArgumentParser) -> None:
         help="instead of -P: these sizes, which commas separate",
     )
     parser.add_argument(
-        "-r", "--runs", metavar="N", type=at_least(1), default=3, help="executions of each size (default: 3)"
+        "-r",
+        "--runs",
+        metavar="N",
+        type=at_least(1),
+        help="executions of each size (default: 3; with --smallest-limit searches, default: 1)",
     )
     parser.add_argument(
         "-w", "--warmup", metavar="N", type=at_least(0), default=0, help="executions before that, which do not count"
     )
     parser.add_argument("-p", "--prepare", metavar="CMD", help="execute CMD by a shell before each execution")
-    parser.add_argument("--tree", action="store_true", help="measure the peak of the whole process tree")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--tree", action="store_true", help="measure the peak of the whole process tree")
+    what.add_argument(
+        "--smallest-limit",
+        action="store_true",
+        help="find the smallest limit of memory that each size succeeds under, within 5%%, as hiwater fit does: some "
+        "15 executions for each",
+    )
     parser.add_argument("--show-output", action="store_true", help="let what COMMAND prints through")
 
 
@@ -174,6 +186,10 @@ class _Session:
         self.commands = _commands(self.parameter, args)
         require_scipy()
         find_monitor()
+        if args.smallest_limit:
+            from hiwater.cli.limits import ready_place
+
+            ready_place()
         self.report: ScaleReport | None = None
         self.exports = Exports()
         for path, render in (
@@ -189,18 +205,23 @@ class _Session:
         return self.report
 
     def execute(self) -> int:
-        from hiwater.bench.executor import MonitoredExecutor
+        from hiwater.bench.executor import Executor, MonitoredExecutor
         from hiwater.bench.model import Metric
         from hiwater.bench.runner import Runner
 
+        metric = Metric.TREE_PEAK if self.args.tree else Metric.PEAK_RSS
+        executor: Executor = MonitoredExecutor(show_output=self.args.show_output)
+        if self.args.smallest_limit:
+            from hiwater.fit.sizes import FittingExecutor
+
+            metric, executor = Metric.SMALLEST_LIMIT, FittingExecutor(show_output=self.args.show_output)
         runner = Runner(
-            executor=MonitoredExecutor(show_output=self.args.show_output),
-            runs=self.args.runs,
+            executor=executor,
+            runs=self.args.runs or (1 if self.args.smallest_limit else 3),
             warmup=self.args.warmup,
             before_each=self._show_progress,
             after_each=self._keep,
         )
-        metric = Metric.TREE_PEAK if self.args.tree else Metric.PEAK_RSS
         benchmark = runner.execute(self.commands, metric, self.args.confidence)
         self.bar.clear()
         self.report = self._analyse(benchmark)

@@ -45,6 +45,8 @@ class Settings:
     highest: int | None = None
     """No larger one; ``None``: as far as is needed, up to the memory of the machine."""
     swap_bytes: int | None = 0
+    comfortable: bool = True
+    """Whether the comfortable limit is looked for, too."""
 
 
 @dataclass(frozen=True, slots=True)

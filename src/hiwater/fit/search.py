@@ -72,7 +72,10 @@ class Search:
             if not self._unlimited():
                 stop = Stop.FAILED
             else:
-                for share, stage in ((_SHARE, self._smallest), (1.0, self._comfortable)):
+                stages = [(1.0, self._smallest)]
+                if self._settings.comfortable:
+                    stages = [(_SHARE, self._smallest), (1.0, self._comfortable)]
+                for share, stage in stages:
                     self._allowed = max(len(self.report.trials), round(share * self._settings.at_most))
                     try:
                         stage()
@@ -263,7 +266,7 @@ class Search:
             if least is not None and found.limit.value < least.limit.value:
                 at = [trial for trial in self.report.trials if trial.limit_bytes == round(least.limit.value)]
                 found = replace(found, limit=least.limit, tried=len(at), successes=sum(map(good, at)))
-                found = replace(found, precise=found.precise and least.precise)
+                found = replace(found, precise=edge.is_precise() and least.precise)
             self.report = replace(self.report, comfortable=found)
             return
         self.report = replace(self.report, smallest=found)

@@ -10,7 +10,7 @@ from hiwater.units import format_seconds, format_size
 MOST_PAIRS = 10
 """With more, people are told how the others compare to the smallest; JSON has all of them."""
 
-METRICS = {Metric.PEAK_RSS: "peak RSS", Metric.TREE_PEAK: "tree peak"}
+METRICS = {Metric.PEAK_RSS: "peak RSS", Metric.TREE_PEAK: "tree peak", Metric.SMALLEST_LIMIT: "smallest limit"}
 
 
 def percent(share: float) -> str:

@@ -8,6 +8,9 @@ from hiwater.units import MIB, format_seconds, format_size
 _SHARP = 1.5
 """An edge is sharp if half of the executions succeed this close to the answer, in units of the precision."""
 
+_NEAR = 0.9
+"""Of the peak: parts that were seen when there was less are not those of the peak."""
+
 
 def mib(size: float) -> str:
     """``196.25 MiB``: as many decimals as the precision is worth."""
@@ -39,8 +42,10 @@ def _parts(trial: Trial) -> str:
         ("tmpfs", trial.shmem_bytes),
         ("kernel", trial.kernel_bytes),
     )
-    known = [f"{name} {size / MIB:.1f}" for name, size in named if size is not None]
-    return f": {', '.join(known)}" if known else ""
+    known = [(name, size) for name, size in named if size is not None]
+    if sum(size for _, size in known) < _NEAR * (trial.peak_bytes or 0):
+        return ""
+    return ": " + ", ".join(f"{name} {size / MIB:.1f}" for name, size in known) if known else ""
 
 
 def smallest(report: FitReport) -> str | None:

@@ -73,6 +73,12 @@ def lines(recording: Recording, style: Style, width: int) -> list[str]:
     group, s = recording.cgroup, recording.summary
     if group is not None:
         found.append(_peak(group, style))
+        split = group.maximum
+        if split is not None and group.peak_bytes is not None and split.usage_bytes < _NEAR * group.peak_bytes:
+            seen = (
+                f"these parts were seen when it had {format_size(split.usage_bytes)}; the peak was too short to be seen"
+            )
+            found += _wrapped(seen, width, _INDENT)
         if s.cgroup_difference is not None and not group.is_at_limit:
             found += _wrapped(s.cgroup_difference, width, _INDENT)
     if s.limit_verdict is None:
@@ -106,8 +112,6 @@ def _peak(group: Cgroup, style: Style) -> str:
             ("swapped out", split.swap_bytes or None),
         )
         parts = [f"{name} {mib(size)}" for name, size in named if size is not None]
-        if parts and group.peak_bytes is not None and split.usage_bytes < _NEAR * group.peak_bytes:
-            parts[-1] += f" (when it had {mib(split.usage_bytes)}: the peak itself was too short to be seen)"
     is_limit = "its limit, not its need: " if group.is_at_limit else ""
     size = style.figure(f"{mib(group.peak_bytes):>7} MiB")
     return f"  {'cgroup':<{_LABEL}} {size}  {is_limit}{' · '.join(parts)}".rstrip()

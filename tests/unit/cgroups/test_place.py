@@ -60,10 +60,22 @@ def test_v2_that_hands_down(tmp_path: Path) -> None:
 
 
 def test_v2_scope_of_our_own(tmp_path: Path) -> None:
-    """In a delegated group that holds only us, we have to step aside first."""
+    """In a scope of systemd's that holds only us, we have to step aside first; what is beside it is systemd's."""
     machine = v2(tmp_path, SCOPE)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    machine.group(f"/sys/fs/cgroup{SCOPE.rpartition('/')[0]}", "memory", "memory")
     machine.group(f"/sys/fs/cgroup{SCOPE}", "memory pids", "", f"{ME}\n")
     assert find(machine.root) == Place(2, f"/sys/fs/cgroup{SCOPE}", needs_leaf=True)
+
+
+def test_v2_alone_below_another(tmp_path: Path, forbidden: set[str]) -> None:
+    """Where the parent is somebody else's, too; without systemd, the group is made beside if it can be."""
+    machine = v2(tmp_path, "/jobs/mine")
+    machine.group("/sys/fs/cgroup/jobs", "memory", "memory")
+    machine.group("/sys/fs/cgroup/jobs/mine", "memory", "", f"{ME}\n")
+    assert find(machine.root) == Place(2, "/sys/fs/cgroup/jobs", sibling=True)
+    forbidden.add(f"{machine.root}/sys/fs/cgroup/jobs")
+    assert find(machine.root) == Place(2, "/sys/fs/cgroup/jobs/mine", needs_leaf=True)
 
 
 def test_v2_with_others_in_it(tmp_path: Path, forbidden: set[str]) -> None:
