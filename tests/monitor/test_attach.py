@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tests.monitor.harness import (
 from tests.monitor.test_privileges import AS_NOBODY, needs_root
 
 from hiwater.recording.model import Image, Recording
+from hiwater.recording.reader import parse
 from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags
 
 PIDFD_OPEN = 434
@@ -344,6 +346,55 @@ def test_other_signals_do_nothing(quiet: Monitor) -> None:
         session.looked_again()
         session.process.send_signal(signal.SIGINT)
         assert session.finish().status == 0
+
+
+def test_a_pid_is_used_again(quiet: Monitor, room: Path) -> None:
+    """Whoever gets the number of the process that was followed is another one, also where there is no pidfd."""
+    needs_root("unshare")
+    prefix = ("unshare", "--pid", "--fork", "--mount-proc")
+    if subprocess.run([*prefix, *launcher(f"nosyscall={PIDFD_OPEN}"), "true"], check=False).returncode != 0:
+        pytest.skip("no right to make a pid namespace, or no seccomp")
+    output = room / "reused.hiw"
+    monitor = [*launcher(f"nosyscall={PIDFD_OPEN}"), quiet.path, "--output", str(output), "--attach", "3000"]
+    # Process 1 starts them all; what it says and waits for orders them.
+    script = f"""
+import os, signal, subprocess, sys, time
+def process(*verbs):
+    open("/proc/sys/kernel/ns_last_pid", "w").write("2999")
+    started = subprocess.Popen([sys.argv[1], *verbs], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert started.pid == 3000 and started.stdout.readline() == b"up\\n"
+    return started
+def state(pid):
+    return open(f"/proc/{{pid}}/stat").read().rpartition(")")[2].split()[0]
+first = process("grow", "5", "say", "up", "read")
+monitor = subprocess.Popen(sys.argv[2:])
+while not os.path.exists({str(output)!r}) or os.path.getsize({str(output)!r}) < 512:
+    time.sleep(0.002)
+os.kill(monitor.pid, signal.SIGSTOP)
+while state(monitor.pid) != "T":
+    time.sleep(0.002)
+first.kill()
+first.wait()
+second = process("threads", "3", "grow", "50", "say", "up", "read")
+os.kill(monitor.pid, signal.SIGCONT)
+assert monitor.wait(30) == 0
+second.kill()
+"""
+    done = subprocess.run(
+        [*prefix, sys.executable, "-I", "-c", script, quiet.program("act"), *monitor],
+        env=quiet.environ(),
+        capture_output=True,
+        check=False,
+        timeout=2 * PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    recording = parse(output.read_bytes())
+    output.unlink()
+    image = first_image(recording)
+    assert ended_by(recording) is EndedByCode.GONE
+    assert len(recording.observed_processes) == 1
+    assert image.end is not None
+    assert (image.end.hwm_bytes or 0) < 20 * MIB
 
 
 REFUSED = ("--duration-ns", "1000000000")
