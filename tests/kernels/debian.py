@@ -14,17 +14,31 @@ from functools import cached_property
 from pathlib import Path
 
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-MIRROR = "http://deb.debian.org"
 SUITES = {
-    "bullseye": ("debian bullseye", "debian-security bullseye-security"),
-    "bookworm": ("debian bookworm", "debian-security bookworm-security"),
-    "trixie-backports": ("debian trixie-backports",),
+    "bullseye": (("debian", "bullseye"), ("debian-security", "bullseye-security")),
+    "bookworm": (("debian", "bookworm"), ("debian-security", "bookworm-security")),
+    "trixie-backports": (("debian", "trixie-backports"),),
 }
-"""Where the packages of a release are. Each release has lists of its own: no more is fetched than is asked for."""
+"""Where the packages of a release are: archive and suite. Each release has lists of its own: no more is fetched than is
+asked for."""
 
 
 class UnavailableError(Exception):
     """What is needed can not be had here; says why."""
+
+
+def archives() -> dict[str, str]:
+    """Where this machine gets Debian's archives from, by their names. Raises UnavailableError."""
+    found: dict[str, str] = {}
+    if shutil.which("apt-get") is not None:
+        told = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True, check=False
+        )
+        for address in told.stdout.split():
+            found.setdefault(address.rstrip("/").rpartition("/")[2], address)
+    if "debian" not in found or not KEYS.exists():
+        raise UnavailableError("apt-get has no Debian archive among its sources here, or Debian's keys are missing")
+    return found
 
 
 @dataclass(frozen=True)
@@ -63,12 +77,12 @@ class Archive:
     @cached_property
     def _ready(self) -> bool:
         """The lists of packages, fetched once; a suite that does not answer is one less to choose from."""
-        if shutil.which("apt-get") is None or not KEYS.exists():
-            raise UnavailableError("no apt-get with Debian's keys is here")
+        known = archives()
         for name in ("state/lists/partial", "cache/archives/partial"):
             (self._place / name).mkdir(parents=True, exist_ok=True)
         (self._place / "state/status").touch()
-        lines = [f"deb [signed-by={KEYS}] {MIRROR}/{suite} main\n" for suite in SUITES[self.release]]
+        suites = [(known[archive], suite) for archive, suite in SUITES[self.release] if archive in known]
+        lines = [f"deb [signed-by={KEYS}] {address} {suite} main\n" for address, suite in suites]
         self._place.joinpath("sources.list").write_text("".join(lines))
         self._apt("apt-get", "update")
         return True
