@@ -67,13 +67,13 @@ enum look look_statm(struct proc *p, struct statm *out)
 {
 	if (read_statm(p, out))
 		return LOOK_OK;
+	if (!same_process(p))
+		return LOOK_GONE;
 	if (p->tid != p->pid) {
 		back_to_leader(p);
 		if (read_statm(p, out))
 			return LOOK_OK;
 	}
-	if (!same_process(p))
-		return LOOK_GONE;
 	if (switch_thread(p)) {
 		if (read_statm(p, out))
 			return LOOK_OK;
