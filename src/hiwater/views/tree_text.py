@@ -16,7 +16,7 @@ from hiwater.views.style import Style
 
 _BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
 _BRANCHES, _PLAIN_BRANCHES = ("├─ ", "└─ ", "│  ", "   "), ("|- ", "`- ", "|  ", "   ")
-_FIXED = 45
+_FIXED = 44
 """What the columns of numbers take."""
 _DEEPEST = 10
 
@@ -32,7 +32,7 @@ def render(recording: Recording, *, width: int = 100, color: bool = False, unico
     if not found:
         return "no process was found\n"
     names = room - cells - (2 if cells else 0)
-    head = f"{'process':<{names}}{'pid':>9}{'peak MiB':>10}{'at peak':>15}{'lived':>11}"
+    head = f"{'process':<{names}}{'pid':>8}{'peak MiB':>10}{'at peak':>15}{'lived':>11}"
     lines = [style.aside(head + ("  memory over time" if cells >= 16 else ""))]
     peak = recording.summary.peak_process
     called = process_names(recording)
@@ -55,7 +55,7 @@ def _numbers(node: Node) -> str:
     life = None if node.end_seconds is None else max(0.0, node.end_seconds - node.start_seconds)
     share = "" if not node.at_peak_bytes or node.share is None else f"{mib(node.at_peak_bytes)} {node.share:4.0%}"
     lived = "to the end" if life is None else format_seconds(life)
-    return f"{node.process.pid:>9}{mib(node.peak_bytes):>10}{share:>15}{lived.replace(' min ', ':'):>11}"
+    return f"{node.process.pid:>8}{mib(node.peak_bytes):>10}{share:>15}{lived.replace(' min ', ':'):>11}"
 
 
 def bars(outline: Sequence[int | None], *, unicode: bool = True) -> str:
