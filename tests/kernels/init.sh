@@ -11,9 +11,9 @@ mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 export PATH=/bin HW_TRUTH TMPDIR HW_TRUTH_WATCHER
 echo 1 >/proc/sys/kernel/printk
 ip link set lo up 2>/dev/null
-mkdir -p /out /tmp /work/root /work/nobody
+mkdir -p /out /tmp /rooms/root /rooms/nobody
 chmod 1777 /out /tmp
-chown 65534:65534 /work/nobody
+chown 65534:65534 /rooms/nobody
 echo 'root:x:0:0:root:/:/bin/sh
 nobody:x:65534:65534:nobody:/:/bin/sh' >/etc/passwd
 for module in /modules/*.ko; do
@@ -50,7 +50,7 @@ limit() {
 job() {
 	number=$1 user=$2
 	shift 2
-	HW_TRUTH=/out/$number.truth TMPDIR=/work/$user
+	HW_TRUTH=/out/$number.truth TMPDIR=/rooms/$user
 	: >"$HW_TRUTH"
 	chmod 666 "$HW_TRUTH"
 	(

@@ -30,7 +30,7 @@ class Machine:
         return self.write(f"{path}/cgroup.procs", procs).parent
 
 
-def v1(path: Path, group: str = "/work") -> Machine:
+def v1(path: Path, group: str = "/jobs") -> Machine:
     """The memory controller of version 1; we are in ``group``."""
     machine = Machine(path, V1_MOUNT, f"4:memory:{group}\n0::/\n")
     machine.write(f"/sys/fs/cgroup/memory{group}/memory.usage_in_bytes", "0\n")

@@ -59,7 +59,7 @@ def test_limits_of_v1(
 ) -> None:
     """The limit of memory is written before that of both together, which may not be smaller."""
     machine = swap(v1(tmp_path), there=there)
-    group = Group(Place(1, "/sys/fs/cgroup/memory/work"), limit, allowed, root=machine.root)
+    group = Group(Place(1, "/sys/fs/cgroup/memory/jobs"), limit, allowed, root=machine.root)
     assert contents(group) == expected
     assert group.remove() == ()
     assert not Path(group.path).exists()
@@ -97,14 +97,14 @@ def test_refused_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Group, "_write", refuse)
     with pytest.raises(LimitError, match="refused"):
-        Group(Place(1, "/sys/fs/cgroup/memory/work"), MIB, 0, root=machine.root)
-    assert [path.name for path in (tmp_path / "sys/fs/cgroup/memory/work").iterdir() if path.is_dir()] == []
+        Group(Place(1, "/sys/fs/cgroup/memory/jobs"), MIB, 0, root=machine.root)
+    assert [path.name for path in (tmp_path / "sys/fs/cgroup/memory/jobs").iterdir() if path.is_dir()] == []
 
 
 def test_who_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A group with processes stays, and who they are is told."""
     machine = v1(tmp_path)
-    group = Group(Place(1, "/sys/fs/cgroup/memory/work"), root=machine.root)
+    group = Group(Place(1, "/sys/fs/cgroup/memory/jobs"), root=machine.root)
     Path(group.path, "cgroup.procs").write_text("12\n345\n")
 
     def busy(path: str) -> None:
@@ -118,7 +118,7 @@ def test_who_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_busy_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last process may be off the list and still be counted: the removal is tried again."""
     machine = v1(tmp_path)
-    group = Group(Place(1, "/sys/fs/cgroup/memory/work"), root=machine.root)
+    group = Group(Place(1, "/sys/fs/cgroup/memory/jobs"), root=machine.root)
     tries: list[str] = []
 
     def busy_twice(path: str) -> None:

@@ -27,16 +27,16 @@ def forbidden(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 def test_v1(tmp_path: Path) -> None:
     """Under version 1 it is the group that we are in."""
-    assert find(v1(tmp_path).root) == Place(1, "/sys/fs/cgroup/memory/work")
+    assert find(v1(tmp_path).root) == Place(1, "/sys/fs/cgroup/memory/jobs")
 
 
 def test_v1_of_somebody_else(tmp_path: Path, forbidden: set[str]) -> None:
     """Where that belongs to somebody else, the commands that help are told, with our uid."""
     machine = v1(tmp_path)
-    forbidden.add(f"{machine.root}/sys/fs/cgroup/memory/work")
+    forbidden.add(f"{machine.root}/sys/fs/cgroup/memory/jobs")
     with pytest.raises(LimitUnavailableError) as caught:
         find(machine.root)
-    group = f"/sys/fs/cgroup/memory/work/hiwater-{os.geteuid()}"
+    group = f"/sys/fs/cgroup/memory/jobs/hiwater-{os.geteuid()}"
     assert str(caught.value).splitlines()[1:] == [
         f"  sudo mkdir {group}",
         f"  sudo chown {os.geteuid()} {group} {group}/cgroup.procs {group}/tasks",
