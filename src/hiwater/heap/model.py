@@ -5,6 +5,7 @@ Sizes are bytes, times are seconds since the command began. ``None`` is unknown.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -110,7 +111,7 @@ class Snapshot:
     @property
     def standard_error_bytes(self) -> int:
         """Of ``in_use_bytes``."""
-        return round(sum(held.variance for held in self.holdings if held.kind is not Kind.MMAP) ** 0.5)
+        return round(math.sqrt(sum(held.variance for held in self.holdings if held.kind is not Kind.MMAP)))
 
 
 @dataclass(frozen=True, slots=True)
