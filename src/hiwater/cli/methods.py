@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from hiwater.cli.words import split_command
+from hiwater.cli.words import leave_command_alone
 
 if TYPE_CHECKING:
     from hiwater.methods import Comparison, Executor
@@ -55,30 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to measure")
     parser.set_defaults(func=methods)
-    _take_over(parser)
-
-
-def _take_over(parser: argparse.ArgumentParser) -> None:
-    """Two things argparse cannot do for a sub-command: leave what stands behind COMMAND alone, and end with 125.
-
-    argparse would end with 2, but this sub-command executes a command, whose own status 2 may be.
-    """
-    parse = parser.parse_known_args
-
-    def misuse(message: str) -> NoReturn:
-        print(f"hiwater methods: {message}; see hiwater methods --help", file=sys.stderr)
-        raise SystemExit(EXIT_FAILED)
-
-    def split_and_parse(args: list[str], namespace: argparse.Namespace | None = None) -> tuple[object, list[str]]:
-        options, command = split_command(parser, args)
-        parsed, unknown = parse(options, namespace)
-        if unknown:
-            misuse(f"there is no option {unknown[0]}")
-        parsed.command = command
-        return parsed, []
-
-    parser.error = misuse  # type: ignore[method-assign]
-    parser.parse_known_args = split_and_parse  # type: ignore[method-assign, assignment]
+    leave_command_alone(parser, EXIT_FAILED)
 
 
 def methods(args: argparse.Namespace) -> int:

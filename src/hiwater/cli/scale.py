@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
 
 from hiwater.cli.bench import FAILED, FINE, INTERRUPTED, MISUSE, at_least, confidence
-from hiwater.cli.words import split_command
+from hiwater.cli.words import leave_command_alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,27 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_answer_options(parser)
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to execute; holds {NAME}")
     parser.set_defaults(func=scale)
-    _leave_command_alone(parser)
-
-
-def _leave_command_alone(parser: argparse.ArgumentParser) -> None:
-    """argparse would look for options behind COMMAND too."""
-    parse = parser.parse_known_args
-
-    def misuse(message: str) -> NoReturn:
-        print(f"hiwater scale: {message}; see hiwater scale --help", file=sys.stderr)
-        raise SystemExit(MISUSE)
-
-    def split_and_parse(args: list[str], namespace: argparse.Namespace | None = None) -> tuple[object, list[str]]:
-        options, command = split_command(parser, args)
-        parsed, unknown = parse(options, namespace)
-        if unknown:
-            misuse(f"there is no option {unknown[0]}")
-        parsed.command = command
-        return parsed, []
-
-    parser.error = misuse  # type: ignore[method-assign]
-    parser.parse_known_args = split_and_parse  # type: ignore[method-assign, assignment]
+    leave_command_alone(parser, MISUSE)
 
 
 def _add_measuring_options(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def split_command(parser: argparse.ArgumentParser, words: list[str]) -> tuple[list[str], list[str]]:
@@ -21,6 +26,29 @@ def split_command(parser: argparse.ArgumentParser, words: list[str]) -> tuple[li
             return words[:at], words[at:]
         at += 1 + _values_that_follow(word, takes)
     return words, []
+
+
+def leave_command_alone(parser: argparse.ArgumentParser, misuse_status: int) -> None:
+    """Has the parser of a sub-command leave alone what stands behind COMMAND, and end with a status of our choice.
+
+    argparse would look for options behind COMMAND too, and would end with 2, which may be COMMAND's own status.
+    """
+    parse = parser.parse_known_args
+
+    def misuse(message: str) -> NoReturn:
+        print(f"{parser.prog}: {message}; see {parser.prog} --help", file=sys.stderr)
+        raise SystemExit(misuse_status)
+
+    def split_and_parse(args: list[str], namespace: argparse.Namespace | None = None) -> tuple[object, list[str]]:
+        options, command = split_command(parser, args)
+        parsed, unknown = parse(options, namespace)
+        if unknown:
+            misuse(f"there is no option {unknown[0]}")
+        parsed.command = command
+        return parsed, []
+
+    parser.error = misuse  # type: ignore[method-assign]
+    parser.parse_known_args = split_and_parse  # type: ignore[method-assign, assignment]
 
 
 def _count(action: argparse.Action) -> int:
