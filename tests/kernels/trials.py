@@ -145,10 +145,11 @@ def outcome(number: int, trial: Trial, left: dict[str, bytes], place: Path) -> O
     rows = tuple(
         Row(
             trial.case.name, trial.mode, trial.user, trial.launcher.name, figure, value,
-            reading.low, reading.bytes, reading.high, None if reading.method is None else str(reading.method),
+            reading.low, reading.bytes, reading.high, None if reading.method is None else str(reading.method), lost,
         )
-        for figure, reading, value in (
-            ("peak", summary.peak_rss, truth.peak_rss_bytes), ("tree", summary.tree.reading, tree),
+        for figure, reading, value, lost in (
+            ("peak", summary.peak_rss, truth.peak_rss_bytes, 0),
+            ("tree", summary.tree.reading, tree, truth.tree_missed_bytes),
         )
     )  # fmt: skip
     return Outcome(trial, rows, None, summary.wall_seconds)

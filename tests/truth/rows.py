@@ -29,11 +29,15 @@ class Row:
     upper: int | None
     method: str | None
     """Which way of measuring gave the estimate, in hiwater's own words."""
+    missed: int = 0
+    """The truth may be so much more: the program that counted cannot tell."""
 
     @property
     def is_bounded(self) -> bool:
         """The guarantee: the truth lies between two numbers that were stated."""
-        return self.lower is not None and self.upper is not None and self.lower <= self.truth <= self.upper
+        if self.lower is None or self.upper is None:
+            return False
+        return self.lower <= self.truth + self.missed and self.truth <= self.upper
 
     @property
     def error(self) -> float:

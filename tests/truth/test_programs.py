@@ -145,4 +145,4 @@ def test_the_page_frames_of_a_family_are_what_it_counted(programs: Programs, lin
             frames |= pages.frames(member)
         # The sums of shares are rounded down to 1 KiB each: a page may get lost with more than four processes.
         lost = len(frames) * PAGE - stated.bytes("tree_peak_bytes")
-        assert 0 <= lost <= (len(family) - 1) // 4 * PAGE
+        assert 0 <= lost <= truths.missed(len(family))

@@ -62,9 +62,11 @@ def _rows(case: Case, mode: str, user: User, launcher: Launcher, seen: dict[str,
     return [
         Row(
             case.name, mode, user.name, launcher.name, figure, value, said[f"{key}_lower_bytes"],
-            said[f"{key}_bytes"], said[f"{key}_upper_bytes"], said.get(f"{key}_method"),
+            said[f"{key}_bytes"], said[f"{key}_upper_bytes"], said.get(f"{key}_method"), lost,
         )
-        for figure, key, value in (("peak", "peak_rss", peak), ("tree", "tree_peak", tree))
+        for figure, key, value, lost in (
+            ("peak", "peak_rss", peak, 0), ("tree", "tree_peak", tree, truth.tree_missed_bytes),
+        )
     ]  # fmt: skip
 
 
