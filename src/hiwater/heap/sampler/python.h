@@ -35,7 +35,7 @@ enum python_state {
 	PYTHON_UNKNOWN = 4,       /* not hooked: what was found is not a CPython >= 3.10 */
 };
 
-/* From the constructor and after each dlopen: finds an interpreter and hooks its allocators, once. 1 if they are. */
+/* From the constructor and after each dlopen that succeeded (dlerror() is clear afterwards): finds an interpreter and hooks its allocators, once. 1 if they are. */
 int python_init(void);
 
 /* The frames of the current thread, innermost first, at most `max`; *cut is set where there were more. 0 frames without
@@ -43,13 +43,9 @@ int python_init(void);
  * To be called at each sample of whatever kind, with `inside` > 0: it also sees to it that the hooks are still there. */
 unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut);
 
-void python_forked(void); /* in the child of a fork. The numbers of codes go on */
+void python_forked(void); /* in the child of a fork */
 
 enum python_state python_state(void);
 uint32_t python_version(void); /* PY_VERSION_HEX without its lower half: 0x030b0000 is 3.11; 0: unknown */
-
-/* By whoever writes the file: HW_HEAP_CODE. Called with `inside` > 0, in python_frames. Names are UTF-8. */
-void sample_code(uint32_t code, uint32_t first_line, const char *name, uint32_t name_len, const char *file,
-		 uint32_t file_len);
 
 #endif

@@ -1,0 +1,262 @@
+/* The hooks in Python's allocators. */
+#include "python.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "python_api.h"
+#include "python_walk.h"
+#include "sample.h"
+
+enum { DOMAINS = 3 }; /* PYMEM_DOMAIN_RAW, _MEM, _OBJ */
+
+/* What a hook stands before. Never changed once it is filled: the interpreter keeps copies of its tables, puts others in
+ * their place for a while, and puts the copies back. */
+struct slot {
+	struct python_allocator below;
+	enum hw_heap_kind kind;
+};
+
+static struct slot slots[DOMAINS * 4]; /* what PYTHONMALLOC can choose: malloc, pymalloc, and either with debug hooks */
+static unsigned slot_count;
+static struct python_allocator first[DOMAINS]; /* what was there when the interpreter was found */
+
+static struct python_api api;
+static enum python_state state;
+
+/* PyMem_SetAllocator copies a table without a lock (up to 3.11), and RAW may be called without the GIL meanwhile: our
+ * function may come with the context of the one below it. */
+static const struct slot *torn(const void *ctx)
+{
+	for (unsigned i = 0; i < slot_count; i++)
+		if (slots[i].below.ctx == ctx)
+			return &slots[i];
+	return &slots[0];
+}
+
+static inline const struct slot *slot_of(const void *ctx)
+{
+	if (LIKELY((uintptr_t)ctx - (uintptr_t)slots < sizeof slots))
+		return ctx;
+	return torn(ctx);
+}
+
+static inline void *given(void *address, size_t size, enum hw_heap_kind kind)
+{
+	inside = 0;
+	if (LIKELY(address != NULL)) {
+		hw_self.python_allocations++;
+		hw_self.python_allocated_bytes += size;
+		if (sample_due(size))
+			sample_taken(address, size, kind);
+	}
+	return address;
+}
+
+static void *hook_malloc(void *ctx, size_t size)
+{
+	const struct slot *slot = slot_of(ctx);
+
+	if (UNLIKELY(inside))
+		return slot->below.malloc(slot->below.ctx, size);
+	inside = 1;
+	return given(slot->below.malloc(slot->below.ctx, size), size, slot->kind);
+}
+
+/* count * size was held against PY_SSIZE_T_MAX by PyMem_Calloc */
+static void *hook_calloc(void *ctx, size_t count, size_t size)
+{
+	const struct slot *slot = slot_of(ctx);
+
+	if (UNLIKELY(inside))
+		return slot->below.calloc(slot->below.ctx, count, size);
+	inside = 1;
+	return given(slot->below.calloc(slot->below.ctx, count, size), count * size, slot->kind);
+}
+
+/* Always a new block, in place or not: what it holds is from now on this call's. */
+static void *hook_realloc(void *ctx, void *address, size_t size)
+{
+	const struct slot *slot = slot_of(ctx);
+
+	if (UNLIKELY(inside))
+		return slot->below.realloc(slot->below.ctx, address, size);
+	if (address) {
+		hw_self.python_frees++;
+		sample_freed(address);
+	}
+	inside = 1;
+	return given(slot->below.realloc(slot->below.ctx, address, size), size, slot->kind);
+}
+
+static void hook_free(void *ctx, void *address)
+{
+	const struct slot *slot = slot_of(ctx);
+
+	if (UNLIKELY(inside || !address)) {
+		slot->below.free(slot->below.ctx, address);
+		return;
+	}
+	hw_self.python_frees++;
+	sample_freed(address);
+	inside = 1;
+	slot->below.free(slot->below.ctx, address);
+	inside = 0;
+}
+
+static bool same(const struct python_allocator *a, const struct python_allocator *b)
+{
+	return !memcmp(a, b, sizeof *a);
+}
+
+static bool in_image(uintptr_t address)
+{
+	return address - api.image_low < api.image_high - api.image_low;
+}
+
+/* What the interpreter itself puts there: the functions it began with, in whatever domain (PYTHONMALLOC=malloc takes
+ * RAW's for all), or its debug hooks on top of them (whose context is {char domain; PyMemAllocatorEx below}). Anything
+ * else may have one of our hooks below it, and is left alone. */
+static bool is_interpreters(const struct python_allocator *table)
+{
+	struct {
+		char domain;
+		struct python_allocator below;
+	} debug;
+
+	for (int i = 0; i < DOMAINS; i++)
+		if (table->malloc == first[i].malloc && table->free == first[i].free)
+			return true;
+	if (!in_image((uintptr_t)table->ctx) || !in_image((uintptr_t)table->ctx + sizeof debug) ||
+	    !in_image((uintptr_t)table->malloc))
+		return false;
+	memcpy(&debug, table->ctx, sizeof debug);
+	if (debug.domain != 'r' && debug.domain != 'm' && debug.domain != 'o')
+		return false;
+	for (int i = 0; i < DOMAINS; i++)
+		if (debug.below.malloc == first[i].malloc)
+			return true;
+	return false;
+}
+
+static void hook(int domain, const struct python_allocator *below)
+{
+	enum hw_heap_kind kind = (enum hw_heap_kind)(HW_HEAP_PY_RAW + domain);
+	struct slot *slot = slots;
+
+	while (slot < slots + slot_count && !(slot->kind == kind && same(&slot->below, below)))
+		slot++;
+	if (slot == slots + slot_count) {
+		if (slot_count == sizeof slots / sizeof *slots)
+			return;
+		slot->below = *below;
+		slot->kind = kind;
+		slot_count++;
+	}
+	struct python_allocator table = {slot, hook_malloc, hook_calloc, hook_realloc, hook_free};
+	api.set_allocator(domain, &table);
+}
+
+static bool is_ours(const struct python_allocator *table)
+{
+	return table->malloc == hook_malloc;
+}
+
+/* Puts the hooks back where the interpreter has taken them away. */
+static void hook_again(void)
+{
+	for (int domain = 0; domain < DOMAINS; domain++) {
+		struct python_allocator table;
+
+		api.get_allocator(domain, &table);
+		if (!is_ours(&table) && is_interpreters(&table))
+			hook(domain, &table);
+	}
+}
+
+int python_init(void)
+{
+	int before = inside;
+
+	if (state != PYTHON_NONE)
+		return state != PYTHON_UNKNOWN && state != PYTHON_FREE_THREADED;
+	inside = before + 1;
+	if (!python_find(&api)) {
+		inside = before;
+		return 0;
+	}
+	if (api.version < 0x030a0000)
+		state = PYTHON_UNKNOWN;
+	else if (python_free_threaded(api.runtime))
+		state = PYTHON_FREE_THREADED;
+	else
+		state = python_walk_init(&api) ? PYTHON_FOLLOWED : PYTHON_NO_FRAMES;
+	if (state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES)
+		for (int domain = 0; domain < DOMAINS; domain++) {
+			api.get_allocator(domain, &first[domain]);
+			hook(domain, &first[domain]);
+		}
+	inside = before;
+	return state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES;
+}
+
+/* The hooks can only be lost while the interpreter is not initialised. Afterwards one look is enough; and once it has
+ * been initialised, only the thread that did so looks, because Py_Finalize frees the lock of the tables (3.12). */
+static void look(bool has_gil)
+{
+	static bool settled, ever;
+	static pthread_t initialiser;
+	bool initialised = api.is_initialized();
+
+	if (initialised && settled)
+		return;
+	if (ever && !pthread_equal(initialiser, pthread_self()))
+		return;
+	hook_again();
+	settled = initialised && has_gil;
+	if (settled) {
+		initialiser = pthread_self();
+		ever = true;
+	}
+}
+
+/* One thread at a time; others go without frames rather than wait. There is only one anyway, the GIL's holder, unless
+ * subinterpreters have their own. */
+static bool busy;
+
+unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut)
+{
+	unsigned count = 0;
+
+	*cut = false;
+	if (state != PYTHON_FOLLOWED && state != PYTHON_NO_FRAMES)
+		return 0;
+	void *thread = python_walk_thread();
+	if (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE))
+		return 0;
+	look(thread != NULL);
+	if (thread && state == PYTHON_FOLLOWED) {
+		bool sound = true;
+
+		count = python_walk(thread, frames, max, cut, &sound);
+		if (!sound)
+			state = PYTHON_NO_FRAMES;
+	}
+	__atomic_clear(&busy, __ATOMIC_RELEASE);
+	return count;
+}
+
+void python_forked(void)
+{
+	__atomic_clear(&busy, __ATOMIC_RELEASE);
+}
+
+enum python_state python_state(void)
+{
+	return state;
+}
+
+uint32_t python_version(void)
+{
+	return api.version & 0xffff0000u;
+}
