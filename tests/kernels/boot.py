@@ -18,7 +18,7 @@ from tests.kernels.initramfs import FileSystem, modules
 
 INIT = Path(__file__).with_name("init.sh")
 MODULES = ("zram", "lzo_rle", "lzo", "crypto_lzo_rle")
-LIBRARIES = ("libc.so.6", "libgcc_s.so.1")
+LIBRARIES = ("libc.so.6", "libm.so.6", "libgcc_s.so.1")
 PATIENCE_SECONDS = 300
 """For one job."""
 
