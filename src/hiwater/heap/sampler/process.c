@@ -1,0 +1,344 @@
+/* A process begins, forks, loads code and ends; its threads come and go. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+struct hw_thread *threads; /* under the lock */
+static struct scratch *scratches; /* of threads that ended */
+static uint64_t seed;
+static pthread_key_t farewell_key;
+static bool farewell_key_made;
+static uint32_t owner;	 /* the process whose memory this is: not the child of a vfork */
+static int *not_forked; /* in a page that the kernel empties in children (Linux 4.14); NULL: it cannot */
+
+__attribute__((weak)) int python_init(void)
+{
+	return 0;
+}
+
+__attribute__((weak)) void python_forked(void)
+{
+}
+
+static uint64_t number_from(const char *text)
+{
+	uint64_t number = 0;
+
+	if (text == NULL)
+		return 0;
+	for (; *text >= '0' && *text <= '9' && number < UINT64_C(1) << 40; text++)
+		number = number * 10 + (uint64_t)(*text - '0');
+	return *text == '\0' ? number : 0;
+}
+
+/* --- threads --- */
+
+static void tell_thread(uint32_t tid, bool begun)
+{
+	struct hw_heap_thread *to = sampling_on ? out_begin(HW_HEAP_THREAD, begun, sizeof(*to)) : NULL;
+
+	if (to == NULL)
+		return;
+	*to = (struct hw_heap_thread){.t_ns = now_ns(), .tid = tid};
+	out_end();
+}
+
+/* Destructors of other keys may run after ours and allocate: we ask to be called again until nobody is called any more. */
+static void farewell(void *thread)
+{
+	struct hw_thread *self = thread;
+
+	if (++self->farewells < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		pthread_setspecific(farewell_key, thread);
+		return;
+	}
+	if (!self->begun || !enter())
+		return;
+	if (lock_take()) {
+		counters_flush(self);
+		tell_thread(self->tid, false);
+		if (self->previous != NULL)
+			self->previous->next = self->next;
+		else
+			threads = self->next;
+		if (self->next != NULL)
+			self->next->previous = self->previous;
+		if (self->scratch != NULL) {
+			self->scratch->next = scratches;
+			scratches = self->scratch;
+			self->scratch = NULL;
+		}
+		lock_give();
+	}
+	/* Whatever it still allocates is counted when it is sampled, and that is hardly ever. */
+	self->begun = false;
+	leave();
+}
+
+void thread_begin(struct hw_thread *self)
+{
+	bool entered;
+
+	if (self->begun)
+		return;
+	entered = enter();
+	self->begun = true;
+	self->tid = (uint32_t)syscall(SYS_gettid);
+	self->random = seed ^ ((uint64_t)self->tid << 32);
+	next_random(&self->random);
+	self->period_ns = now_ns();
+	self->period_cpu_ns = thread_cpu_ns();
+	if (farewell_key_made)
+		pthread_setspecific(farewell_key, self);
+	unwind_thread();
+	if (lock_take()) {
+		self->previous = NULL;
+		self->next = threads;
+		if (threads != NULL)
+			threads->previous = self;
+		threads = self;
+		if (self->scratch == NULL && scratches != NULL) {
+			self->scratch = scratches;
+			scratches = scratches->next;
+		}
+		tell_thread(self->tid, true);
+		lock_give();
+	}
+	if (entered)
+		leave();
+}
+
+/* --- forks --- */
+
+static bool fork_locked;
+
+static void before_fork(void)
+{
+	inside++;
+	fork_locked = !hw_self.sampling && lock_take();
+}
+
+static void after_fork_in_parent(void)
+{
+	if (fork_locked)
+		lock_give();
+	inside--;
+}
+
+static void begin_as_child(void)
+{
+	struct hw_thread *self = &hw_self, *other;
+	uint32_t parent = owner;
+
+	lock_reset();
+	if (not_forked != NULL)
+		*not_forked = 1;
+	owner = (uint32_t)getpid();
+	out_forked(parent);
+	stacks_reset();
+	live_forget_stacks();
+	python_forked();
+	for (other = threads; other != NULL; other = other->next)
+		if (other != self && other->scratch != NULL) {
+			other->scratch->next = scratches;
+			scratches = other->scratch;
+		}
+	threads = NULL;
+	/* What this thread has counted is its parent's to tell. The distance is drawn anew, by a generator of its own. */
+	self->allocations = self->allocated_bytes = self->frees = 0;
+	self->python_allocations = self->python_allocated_bytes = self->python_frees = 0;
+	self->begun = self->sampling = false;
+	self->left = 0;
+	self->rest = self->mean = 0;
+	seed ^= (uint64_t)owner << 32 | (uint32_t)now_ns();
+}
+
+static void after_fork_in_child(void)
+{
+	begin_as_child();
+	inside--;
+}
+
+void process_check(void)
+{
+	if (not_forked != NULL && UNLIKELY(*not_forked == 0))
+		begin_as_child(); /* by clone() itself, or a function that leaves out what is done at forks */
+}
+
+static void notice_forks(void)
+{
+	void *page;
+
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	page = map_anonymous((size_t)sysconf(_SC_PAGESIZE));
+	if (page == NULL)
+		return;
+	if (madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK) != 0) {
+		unmap(page, (size_t)sysconf(_SC_PAGESIZE));
+		return;
+	}
+	not_forked = page;
+	*not_forked = 1;
+}
+
+/* --- begin and end --- */
+
+static void configure(void)
+{
+	uint64_t random = 0;
+	const void *kernels = (const void *)getauxval(AT_RANDOM);
+
+	fixed_mean = number_from(getenv("HIWATER_HEAP_SAMPLE"));
+	if (kernels != NULL)
+		memcpy(&random, kernels, sizeof(random));
+	seed = number_from(getenv("HIWATER_HEAP_SEED"));
+	if (seed == 0)
+		seed = random ^ (uint64_t)now_ns();
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	bool entered;
+
+	real_resolve();
+	if (!out_configure())
+		return;
+	entered = enter();
+	configure();
+	owner = (uint32_t)getpid();
+	modules_init();
+	unwind_init();
+	farewell_key_made = pthread_key_create(&farewell_key, farewell) == 0;
+	notice_forks();
+	moment_init();
+	head->unflushed_bytes = UINT64_C(4) << 20;
+	if (out_open(false)) {
+		modules_refresh();
+		if (python_init())
+			head->flags |= HW_HEAP_PYTHON;
+	}
+	/* Threads that have allocated before this had nothing to count down: they begin with their next allocation. */
+	hw_self.left = 0;
+	if (entered)
+		leave();
+}
+
+/* Adds what other threads have counted; they run on, so it is a look at a moment. */
+static void flush_all(void)
+{
+	struct hw_heap_totals *totals = &head->totals;
+
+	counters_flush(&hw_self);
+	for (struct hw_thread *other = threads; other != NULL; other = other->next) {
+		totals->allocations += other->allocations;
+		totals->allocated_bytes += other->allocated_bytes;
+		totals->frees += other->frees;
+		totals->python_allocations += other->python_allocations;
+		totals->python_allocated_bytes += other->python_allocated_bytes;
+		totals->python_frees += other->python_frees;
+	}
+}
+
+void process_end(bool forever)
+{
+	static bool ended;
+
+	if (!out_is_on() || (uint32_t)getpid() != owner || !enter())
+		return;
+	if (forever && !ended && lock_take()) {
+		flush_all();
+		lock_give();
+	}
+	if (!ended)
+		moment_tell(true);
+	ended = forever;
+	head->flags |= HW_HEAP_ENDED;
+	head->end_ns = now_ns();
+	leave();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	process_end(true);
+}
+
+EXPORT __attribute__((noreturn)) void _exit(int status)
+{
+	int saved = errno;
+
+	process_end(true);
+	errno = saved;
+	for (;;)
+		syscall(SYS_exit_group, status);
+}
+
+EXPORT __attribute__((noreturn)) void _Exit(int status)
+{
+	_exit(status);
+}
+
+EXPORT __attribute__((noreturn)) void quick_exit(int status)
+{
+	void (*real_quick_exit)(int) = (void (*)(int))dlsym(RTLD_NEXT, "quick_exit");
+
+	process_end(true);
+	if (real_quick_exit != NULL)
+		real_quick_exit(status);
+	_exit(status);
+}
+
+/* --- code that comes and goes --- */
+
+/* The caller of dlopen counts: its RUNPATH is searched, its $ORIGIN is meant. So a name that has to be searched for is
+ * passed on by a jump, and what it loaded is found later (modules_of). */
+EXPORT void *dlopen(const char *name, int flags)
+{
+	static void *(*real_dlopen)(const char *, int);
+	void *handle;
+
+	if (real_dlopen == NULL)
+		real_dlopen = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+	if (name == NULL || strchr(name, '/') == NULL || strchr(name, '$') != NULL || !sampling_on || inside > 0)
+		return real_dlopen(name, flags);
+	handle = real_dlopen(name, flags);
+	if (handle != NULL && enter()) {
+		int saved = errno;
+
+		process_check();
+		unwind_learn();
+		modules_refresh();
+		if (python_init())
+			head->flags |= HW_HEAP_PYTHON;
+		errno = saved;
+		leave();
+	}
+	return handle;
+}
+
+EXPORT int dlclose(void *handle)
+{
+	static int (*real_dlclose)(void *);
+	int result;
+
+	if (real_dlclose == NULL)
+		real_dlclose = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
+	result = real_dlclose(handle);
+	if (sampling_on && inside == 0 && enter()) {
+		int saved = errno;
+
+		process_check();
+		modules_refresh();
+		errno = saved;
+		leave();
+	}
+	return result;
+}
