@@ -105,8 +105,13 @@ static struct cfi_rule look_up(uintptr_t pc, uintptr_t return_address)
 	unsigned before = atomic_load(&forgotten);
 	uint64_t word;
 
-	if (find_image(pc, &image))
+	if (find_image(pc, &image)) {
 		rule = cfi_find(&image, pc);
+		/* Returned to is not what follows a call but the beginning of a function: somebody has put that address there for
+		 * the first frame of a stack to return to, as makecontext does. */
+		if (rule.kind == CFI_NONE && return_address > pc && cfi_find(&image, return_address).kind != CFI_NONE)
+			rule.kind = CFI_END;
+	}
 	if (rule.kind == CFI_NONE && returns_from_signal(return_address))
 		rule.kind = CFI_SIGNAL;
 	word = cfi_pack(&rule);
@@ -124,8 +129,11 @@ static struct cfi_rule look_up(uintptr_t pc, uintptr_t return_address)
  * is looked at page by page, each time. */
 #define MAX_PROBES 4096u /* 16 MiB; a walk that goes further on pages never seen is broken off */
 
+#define MAX_TRIES 8u
+
 static _Thread_local struct {
-	uintptr_t low, high; /* readable for as long as the thread lives */
+	uintptr_t low, high, top; /* [low, high) is readable for as long as the thread lives; high is 0 or top */
+	unsigned tries;
 } own __attribute__((tls_model("initial-exec")));
 
 struct window {
@@ -135,36 +143,63 @@ struct window {
 
 static uintptr_t first_top; /* of the first thread's stack, the end of its page */
 
+/* Nothing is missing between `low` and the end of the thread's own stack: then `low` is on that stack, or next to it. */
+static void try_own(uintptr_t low)
+{
+	uintptr_t page = low + PAGE;
+
+	if (low >= own.top || own.tries == MAX_TRIES)
+		return;
+	own.tries++;
+	if ((own.top - low) / PAGE > MAX_PROBES)
+		return;
+	while (page < own.top && page_readable(page))
+		page += PAGE;
+	if (page < own.top)
+		return;
+	own.low = low;
+	own.high = own.top;
+}
+
 void unwind_thread(void)
 {
 	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
 	uintptr_t descriptor = (uintptr_t)__builtin_thread_pointer();
 
-	if (own.high)
+	if (own.top)
 		return;
-	own.high = sp < descriptor ? PAGE_OF(descriptor) + PAGE : first_top;
-	own.low = own.high;
+	own.top = sp < descriptor ? PAGE_OF(descriptor) + PAGE : first_top;
+	try_own(PAGE_OF(sp));
+}
+
+static inline void merge(struct window *window)
+{
+	if (window->high != own.low || own.high == 0)
+		return;
+	own.low = window->low;
+	window->high = own.high;
 }
 
 static void window_at(struct window *window, uintptr_t sp, bool live)
 {
 	window->low = PAGE_OF(sp);
+	if (sp >= own.low && sp < own.high) {
+		window->high = own.high;
+		return;
+	}
 	/* The page of the live stack pointer is readable; one that was read somewhere has to prove it. */
-	window->high = sp >= own.low && sp < own.high ? own.high : live ? window->low + PAGE : window->low;
+	window->high = live ? window->low + PAGE : window->low;
+	merge(window);
 }
 
 static bool widen(struct window *window, uintptr_t end)
 {
 	while (window->high < end) {
-		if (window->high == own.low && own.low != 0) {
-			own.low = window->low;
-			window->high = own.high;
-			continue;
-		}
 		if (window->probes >= MAX_PROBES || !page_readable(window->high))
 			return false;
 		window->probes++;
 		window->high += PAGE;
+		merge(window);
 	}
 	return true;
 }
@@ -262,6 +297,13 @@ static enum step step_record(struct frame *frame, struct window *window)
 {
 	uintptr_t fp, ra;
 
+#if defined(__aarch64__)
+	/* Interrupted in a PLT, which has no table there, or in assembly that calls nothing. */
+	if (frame->innermost && follows_call(strip(frame->link))) {
+		returned_to(frame, strip(frame->link));
+		return STEP_DONE;
+	}
+#endif
 	if (!frame->fp_known || frame->fp < frame->sp || !read_word(window, frame->fp, &fp) ||
 	    !read_word(window, frame->fp + sizeof(uintptr_t), &ra))
 		return STEP_BROKEN;
@@ -349,6 +391,8 @@ __attribute__((noinline)) struct hw_unwound unwind(uintptr_t *addresses, unsigne
 
 		if (taken != STEP_DONE) {
 			result.broken = taken == STEP_BROKEN;
+			if (!result.broken && own.high == 0) /* the first walk was on a stack of another kind */
+				try_own(PAGE_OF((uintptr_t)__builtin_frame_address(0)));
 			return result;
 		}
 		if (!reporting) {

@@ -63,13 +63,27 @@ static void add_header(struct cfi_image *image, const ElfW(Phdr) *header, uintpt
 	};
 }
 
+/* The first page of a module is readable, unless a linker script wanted it otherwise. Asked once for each. */
+static bool starts_readable(uintptr_t start)
+{
+	static _Atomic uintptr_t asked[64];
+	_Atomic uintptr_t *slot = &asked[start / PAGE * 0x9e3779b97f4a7c15u >> 58];
+
+	if (atomic_load_explicit(slot, memory_order_relaxed) == start)
+		return true;
+	if (!page_readable(start))
+		return false;
+	atomic_store_explicit(slot, start, memory_order_relaxed);
+	return true;
+}
+
 /* The parts of a module by the ELF header at its start in memory. */
 static bool by_headers(uintptr_t start, uintptr_t end, uintptr_t bias, struct cfi_image *out)
 {
 	const ElfW(Ehdr) *elf = (const void *)start;
 	const ElfW(Phdr) *headers;
 
-	if (end - start < PAGE || !page_readable(start) || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
+	if (end - start < PAGE || !starts_readable(start) || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
 	    elf->e_phentsize != sizeof(*headers) || elf->e_phnum > MAX_PROGRAM_HEADERS ||
 	    elf->e_phoff > PAGE - elf->e_phnum * sizeof(*headers))
 		return false;
