@@ -157,6 +157,7 @@ void facts_write(pid_t launcher)
 		correct_floor();
 	stream_fact("monitor_version", HIWATER_VERSION);
 	stream_fact_number("monitor_pid", g.self);
+	stream_fact_number("monotonic_start_ns", -since_start(0)); /* t = 0, for those who have the clock itself */
 	stream_fact_number("cpus", g.cpus);
 	stream_fact("statm_exact", g.statm_exact ? "1" : "0");
 	n = slurp("/proc/meminfo");

@@ -59,10 +59,14 @@ enum hw_type {
 	HW_WARNING,	/* code NUL text NUL */
 	HW_STATS,	/* struct hw_stats: replaces the one before */
 	HW_CUT,		/* struct hw_cut: from here on records are missing */
-	HW_END,		/* struct hw_end: the last record of a complete stream */
+	HW_END,		/* struct hw_end: the last record of a complete stream that is the monitor's */
 	HW_LEDGER,	/* struct hw_ledger, then its rows: one process's smaps; the last one of an image counts */
 	HW_CGROUP = 16, /* key NUL text NUL ...: what the files of the command's cgroup say; flags: enum hw_cgroup_when */
 	HW_TREE_SAMPLES = 17, /* struct hw_samples, then its columns: the whole tree */
+	/* Appended behind HW_END once all is over, not by the monitor: struct hw_heap_piece, then `length` bytes */
+	HW_HEAP_LOG = 18,       /* of a file of the heap sampler (heap/sampler/stream.h) */
+	HW_HEAP_SYMBOLS = 19,   /* of JSON: the names of the addresses in those files */
+	HW_HEAP_EXECUTION = 20, /* of the event stream of the execution that the files are of, if it is not this one */
 };
 
 /* How a moment was learnt. */
@@ -309,6 +313,20 @@ enum hw_cgroup_when {
 	HW_CGROUP_BEGIN = 0,   /* path, version, and the limits in force */
 	HW_CGROUP_MAXIMUM = 1, /* t_ns, usage and its parts, where the largest usage was seen */
 	HW_CGROUP_END = 2,     /* t_ns, largest_usage_seen, and the counters once the command had ended */
+};
+
+enum hw_heap_piece_flags {
+	HW_HEAP_DEFLATED = 1, /* a zlib stream, of at most HW_HEAP_PIECE_MAX bytes */
+};
+#define HW_HEAP_PIECE_MAX (1u << 20)
+
+/* One piece of a file that does not fit into one record; the pieces of a file follow each other in order. */
+struct hw_heap_piece { /* hw_record.flags: enum hw_heap_piece_flags */
+	uint32_t pid, number; /* of HW_HEAP_LOG: as in the file's head; else 0 */
+	uint64_t offset;      /* in the file, before it was deflated */
+	uint64_t total_bytes; /* of the file */
+	uint32_t length;      /* of what follows */
+	uint32_t reserved;
 };
 
 struct hw_cut {

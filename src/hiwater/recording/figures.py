@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hiwater.analysis.limit import Limit, LimitVerdict
     from hiwater.analysis.reading import Reading
     from hiwater.analysis.summary import PeakProcess, ProcessSummary, Sampling, Summary
+    from hiwater.heap.log import HeapLog
+    from hiwater.heap.model import HeapProfile
+    from hiwater.recording.heap import Stored, StoredSymbols
     from hiwater.recording.model import Recording, Warning_
 
 
@@ -149,6 +152,53 @@ class Figures:
         from hiwater.analysis.ledger import explain
 
         return explain(cast("Recording", self))
+
+    @cached_property
+    def heap_profiles(self) -> tuple[HeapProfile, ...]:
+        """The heap of each program image that was followed (``hiwater heap``), as they began; empty without any."""
+        found = self._stored_heap
+        if found is None:
+            return ()
+        from hiwater.heap.profile import profiles
+
+        return profiles(self.heap_execution, found[0], found[1])
+
+    @cached_property
+    def heap(self) -> HeapProfile | None:
+        """The heap of the image that peaked, or of the largest that was followed; ``None`` without ``hiwater heap``."""
+        found = self._stored_heap
+        if found is None:
+            return None
+        from hiwater.heap.profile import profile
+
+        return profile(self.heap_execution, found[0], found[1])
+
+    @cached_property
+    def heap_execution(self) -> Recording:
+        """The execution that the heap was followed in, if it was another than this one; else this one."""
+        own, found = cast("Recording", self), self._stored
+        if found is None or found.execution is None:
+            return own
+        from hiwater.errors import RecordingError
+        from hiwater.recording.reader import parse
+
+        try:
+            return parse(found.execution)
+        except RecordingError:
+            return own
+
+    @cached_property
+    def _stored(self) -> Stored | None:
+        from hiwater.recording.heap import stored
+
+        return stored(cast("Recording", self).data)
+
+    @cached_property
+    def _stored_heap(self) -> tuple[list[HeapLog], StoredSymbols] | None:
+        from hiwater.recording.heap import StoredSymbols, unpack_symbols
+
+        found = self._stored
+        return None if found is None else (found.logs(), StoredSymbols(unpack_symbols(found.symbols)))
 
     def to_json(self) -> dict[str, object]:
         """The JSON of one execution (``hiwater.run/1``) as a dictionary."""

@@ -264,6 +264,8 @@ class Facts:
     """The process that was attached to; ``None`` where a command was executed."""
     duration_ns: int | None
     """How long an attached process was to be followed at most; 0: no limit."""
+    monotonic_start_ns: int | None
+    """CLOCK_MONOTONIC at t = 0, in the boot of the machine that measured; ``None`` in older recordings."""
     raw: dict[str, str] = field(repr=False, compare=False)
     """Every key as it stands in the recording, those of newer writers too."""
 

@@ -443,5 +443,6 @@ def _facts(raw: dict[str, str]) -> Facts:
         ledger_too_costly=raw.get("ledger_too_costly"),
         attached_pid=number("attached_pid"),
         duration_ns=number("duration_ns"),
+        monotonic_start_ns=number("monotonic_start_ns"),
         raw=raw,
     )

@@ -31,6 +31,7 @@ LEDGER_ROW = "HHIQ11qII"
 TREE_PEAK = "8qII"
 TREE_UPPER = "IIq"
 STATS = "24q"
+HEAP_PIECE = "IIQQII"
 CUT = "qii"
 END = "qqiiiiqqq"
 
@@ -55,6 +56,16 @@ class RecordType(IntEnum):
     LEDGER = 15
     CGROUP = 16
     TREE_SAMPLES = 17
+    HEAP_LOG = 18
+    HEAP_SYMBOLS = 19
+    HEAP_EXECUTION = 20
+
+
+class HeapFlags(IntFlag):
+    """``enum hw_heap_piece_flags``."""
+
+    DEFLATED = 1
+    """The bytes are a zlib stream."""
 
 
 class CgroupWhen(IntEnum):

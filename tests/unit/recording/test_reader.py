@@ -317,6 +317,7 @@ def test_layouts_are_those_of_the_monitor() -> None:
         "hw_tree_peak": wire.TREE_PEAK,
         "hw_tree_upper": wire.TREE_UPPER,
         "hw_stats": wire.STATS,
+        "hw_heap_piece": wire.HEAP_PIECE,
         "hw_cut": wire.CUT,
         "hw_end": wire.END,
     }.items():
