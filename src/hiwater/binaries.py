@@ -24,7 +24,9 @@ def find_heap_sampler() -> str:
     if os.path.isfile(path) and os.access(path, os.R_OK):
         return os.path.abspath(path)
     if chosen:
-        raise BinaryNotFoundError(f"HIWATER_HEAP_LIBRARY={chosen} is no readable file: mend or unset HIWATER_HEAP_LIBRARY")
+        raise BinaryNotFoundError(
+            f"HIWATER_HEAP_LIBRARY={chosen} is no readable file: mend or unset HIWATER_HEAP_LIBRARY"
+        )
     raise BinaryNotFoundError(
         f"libhiwater-heap.so is missing from this installation ({path}): it is built where the C library is glibc; "
         "install hiwater with `pip install .` on such a machine with a C compiler, or point "

@@ -67,6 +67,7 @@ enum hw_type {
 	HW_HEAP_LOG = 18,       /* of a file of the heap sampler (heap/sampler/stream.h) */
 	HW_HEAP_SYMBOLS = 19,   /* of JSON: the names of the addresses in those files */
 	HW_HEAP_EXECUTION = 20, /* of the event stream of the execution that the files are of, if it is not this one */
+	HW_HEAP_PROFILE = 30,   /* of JSON: a profile that another tool made; there are no files of the sampler then */
 };
 
 /* How a moment was learnt. */

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hiwater.analysis.summary import PeakProcess, ProcessSummary, Sampling, Summary
     from hiwater.heap.log import HeapLog
     from hiwater.heap.model import HeapProfile
+    from hiwater.heap.moments import GrowthOf
     from hiwater.recording.heap import Stored, StoredSymbols
     from hiwater.recording.model import Recording, Warning_
 
@@ -158,7 +159,7 @@ class Figures:
         """The heap of each program image that was followed (``hiwater heap``), as they began; empty without any."""
         found = self._stored_heap
         if found is None:
-            return ()
+            return () if self._foreign_heap is None else (self._foreign_heap,)
         from hiwater.heap.profile import profiles
 
         return profiles(self.heap_execution, found[0], found[1])
@@ -166,12 +167,24 @@ class Figures:
     @cached_property
     def heap(self) -> HeapProfile | None:
         """The heap of the image that peaked, or of the largest that was followed; ``None`` without ``hiwater heap``."""
+        return self.heap_profile()
+
+    def heap_profile(self, *, every_bytes: int | None = None, growth_of: GrowthOf | None = None) -> HeapProfile | None:
+        """The same with other snapshots of growth: each time that so much was added, to what is in use or to all that
+        was ever allocated. A profile of another tool has the snapshots that it has."""
         found = self._stored_heap
         if found is None:
-            return None
-        from hiwater.heap.profile import profile
+            return self._foreign_heap
+        from hiwater.heap.moments import GrowthOf
+        from hiwater.heap.profile import EVERY_BYTES, profile
 
-        return profile(self.heap_execution, found[0], found[1])
+        return profile(
+            self.heap_execution,
+            found[0],
+            found[1],
+            every_bytes=every_bytes or EVERY_BYTES,
+            growth_of=growth_of or GrowthOf.IN_USE,
+        )
 
     @cached_property
     def heap_execution(self) -> Recording:
@@ -198,7 +211,16 @@ class Figures:
         from hiwater.recording.heap import StoredSymbols, unpack_symbols
 
         found = self._stored
-        return None if found is None else (found.logs(), StoredSymbols(unpack_symbols(found.symbols)))
+        if found is None or not found.files:
+            return None
+        return found.logs(), StoredSymbols(unpack_symbols(found.symbols))
+
+    @cached_property
+    def _foreign_heap(self) -> HeapProfile | None:
+        from hiwater.heap.plain import loads
+
+        found = self._stored
+        return None if found is None or found.profile is None else loads(found.profile)
 
     def to_json(self) -> dict[str, object]:
         """The JSON of one execution (``hiwater.run/1``) as a dictionary."""

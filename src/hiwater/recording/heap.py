@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiwater.errors import OutputError, RecordingError
+from hiwater.heap import plain
 from hiwater.recording import wire
 from hiwater.recording.wire import HeapFlags, RecordType
 
 if TYPE_CHECKING:
     from hiwater.heap.log import HeapLog
-    from hiwater.heap.model import Frame
+    from hiwater.heap.model import Frame, HeapProfile
     from hiwater.recording.model import Recording
 
 PIECE = 1 << 20
@@ -39,24 +40,28 @@ def append_heap(
     symbols: Symbols,
     *,
     execution: Recording | None = None,
+    profile: HeapProfile | None = None,
 ) -> None:
     """Appends them to a recording's file, or to an open descriptor of one that can be read and written. ``execution``:
-    the recording of the execution that the logs are of, where that is another than the one in the file. What was
-    appended before is replaced. A recording that was cut in the middle of a record loses that beginning of one."""
+    the recording of the execution that the logs are of, where that is another than the one in the file. ``profile``: of
+    another tool, where there are no logs. What was appended before is replaced. A recording that was cut in the middle
+    of a record loses that beginning of one."""
     if isinstance(target, int):
-        _append(target, logs, symbols, execution)
+        _append(target, logs, symbols, execution, profile)
         return
     try:
         fd = os.open(target, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise OutputError(f"{os.fspath(target)}: {error.strerror or error}") from error
     try:
-        _append(fd, logs, symbols, execution)
+        _append(fd, logs, symbols, execution, profile)
     finally:
         os.close(fd)
 
 
-def _append(fd: int, logs: Sequence[HeapLog], symbols: Symbols, execution: Recording | None) -> None:
+def _append(
+    fd: int, logs: Sequence[HeapLog], symbols: Symbols, execution: Recording | None, profile: HeapProfile | None
+) -> None:
     from hiwater.output import read_all
 
     data = read_all(fd)
@@ -64,7 +69,7 @@ def _append(fd: int, logs: Sequence[HeapLog], symbols: Symbols, execution: Recor
     begin = at
     try:
         os.ftruncate(fd, at)
-        for piece in _records(order, logs, symbols, execution):
+        for piece in _records(order, logs, symbols, execution, profile):
             left = memoryview(piece)
             while left:
                 done = os.pwrite(fd, left, at)
@@ -93,7 +98,7 @@ def _end_of_own(data: bytes) -> tuple[str, int]:
     return header.order, end
 
 
-_OURS = (RecordType.HEAP_LOG, RecordType.HEAP_SYMBOLS, RecordType.HEAP_EXECUTION)
+_OURS = (RecordType.HEAP_LOG, RecordType.HEAP_SYMBOLS, RecordType.HEAP_EXECUTION, RecordType.HEAP_PROFILE)
 
 
 def _walk(data: bytes, order: str, at: int) -> Iterator[tuple[int, int, int, int]]:
@@ -107,7 +112,16 @@ def _walk(data: bytes, order: str, at: int) -> Iterator[tuple[int, int, int, int
         at += size
 
 
-def _records(order: str, logs: Sequence[HeapLog], symbols: Symbols, execution: Recording | None) -> Iterator[bytes]:
+def _records(
+    order: str,
+    logs: Sequence[HeapLog],
+    symbols: Symbols,
+    execution: Recording | None,
+    profile: HeapProfile | None = None,
+) -> Iterator[bytes]:
+    if profile is not None:
+        for piece in _pieces(order, plain.dumps(profile), 0, 0):
+            yield _record(order, RecordType.HEAP_PROFILE, piece)
     for log in logs:
         for piece in _pieces(order, log.data, *log.key):
             yield _record(order, RecordType.HEAP_LOG, piece)
@@ -160,6 +174,8 @@ class Stored:
     execution: bytes | None
     """The recording of the execution that they are of, if that is another one."""
     symbols: bytes
+    profile: bytes | None = None
+    """What another tool made, as :mod:`hiwater.heap.plain` writes it."""
 
     def logs(self) -> list[HeapLog]:
         """Read; those of forks continue their parents'. A file that is none is left out."""
@@ -198,11 +214,17 @@ def stored(data: bytes) -> Stored | None:
         if kind in _OURS:
             _gather(pieces, header.order, kind, flags, data[at:end])
     files = tuple(whole.data for (kind, _, _), whole in pieces.items() if kind == RecordType.HEAP_LOG and whole.data)
-    if not files:
+    profile = pieces.get((RecordType.HEAP_PROFILE, 0, 0))
+    if not files and profile is None:
         return None
     execution = pieces.get((RecordType.HEAP_EXECUTION, 0, 0))
     symbols = pieces.get((RecordType.HEAP_SYMBOLS, 0, 0))
-    return Stored(files, (execution and execution.data) or None, b"" if symbols is None else symbols.data)
+    return Stored(
+        files,
+        (execution and execution.data) or None,
+        b"" if symbols is None else symbols.data,
+        None if profile is None else profile.data,
+    )
 
 
 class _Whole:

@@ -59,6 +59,7 @@ class RecordType(IntEnum):
     HEAP_LOG = 18
     HEAP_SYMBOLS = 19
     HEAP_EXECUTION = 20
+    HEAP_PROFILE = 30
 
 
 class HeapFlags(IntFlag):

@@ -13,7 +13,7 @@ from tests.streams import MIB, Stream, simple
 
 from hiwater.errors import OutputError
 from hiwater.heap.log import HeapLog, parse
-from hiwater.heap.model import Frame
+from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Snapshot
 from hiwater.recording import wire
 from hiwater.recording.follow import Follower
 from hiwater.recording.heap import append_heap, stored, unpack_symbols, with_heap
@@ -52,6 +52,21 @@ def test_what_is_appended_is_read_again(tmp_path: Path) -> None:
     assert heap.peak.in_use_bytes == 3 * MIB
     assert heap.stacks == (FRAMES,)
     assert recording.heap_execution is recording
+
+
+def test_a_profile_of_another_tool(tmp_path: Path) -> None:
+    """Stands there whole, with the execution that it is of."""
+    held = Snapshot(1.0, None, 5 * MIB, (Holding(0, Kind.MALLOC, 5 * MIB, 7),), label="peak")
+    profile = HeapProfile(Engine.HEAPTRACK, (FRAMES,), peak=held, exit=None, pid=7)
+    path = tmp_path / "a.hiw"
+    path.write_bytes(simple().data)
+    other = parse_recording(simple().data)
+    append_heap(path, [], {}, profile=profile, execution=other)
+    recording = load(path)
+    assert recording.heap == profile
+    assert recording.heap_profiles == (profile,)
+    assert recording.heap_execution is not recording
+    assert recording.summary.peak_rss == parse_recording(simple().data).summary.peak_rss
 
 
 def test_a_recording_without_a_heap() -> None:
