@@ -23,6 +23,8 @@ class Engine(str, Enum):
     JEMALLOC = "jemalloc"
     FAULTS = "faults"
     """Page faults: who touched memory first, not who holds it."""
+    OTHER = "other"
+    """A file that does not tell (collapsed stacks)."""
 
     def __str__(self) -> str:
         return self.value
