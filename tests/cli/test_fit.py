@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from tests.cli.conftest import Hiwater
@@ -59,6 +60,26 @@ def test_success_command(hiwater: Hiwater, tmp_path: Path) -> None:
     assert status == 0, text
     assert 40 * MIB < document["smallest_limit_bytes"] < 60 * MIB
     assert os.listdir(tmp_path) == []
+
+
+def test_pictures_and_output(hiwater: Hiwater, tmp_path: Path) -> None:
+    """--svg and --html are files that fetch nothing, --show-output lets through what the command prints, and
+    --probability is what the answer is to be good for."""
+    svg, html = tmp_path / "fit.svg", tmp_path / "fit.html"
+    options = ["--precision", "10%", "--repeat", "1", "--executions", "25", "--probability", "60%", "--show-output"]
+    done = hiwater(
+        "fit", "--svg", str(svg), "--html", str(html), "--export-json", str(tmp_path / "fit.json"), *options, "--",
+        *PYTHON, "x = bytearray(40 << 20); print('it was', 'here')", timeout=280,
+    )  # fmt: skip
+    document = json.loads((tmp_path / "fit.json").read_text())
+    assert done.returncode == 0, done.stderr
+    assert 40 * MIB < document["smallest_limit_bytes"] < 60 * MIB
+    assert document["probability"] == 0.6
+    assert done.stdout.count("it was here") == sum(point["successes"] for point in document["curve"]) + len(
+        document["unlimited"]["executions"]
+    )
+    ElementTree.parse(svg)
+    assert "<svg" in html.read_text() and "http" not in html.read_text().replace("http://www.w3.org/", "")
 
 
 def test_page_cache_is_not_needed(hiwater: Hiwater, tmp_path: Path) -> None:
