@@ -152,7 +152,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """mmap or mremap, as the program called it; ``bytes`` 0 for munmap."""
+    """mmap, mremap, or brk that the program itself called; ``bytes`` 0 for munmap, and for brk that shrinks."""
 
     t_ns: int
     address: int
@@ -312,22 +312,34 @@ def _before(log: HeapLog, t_ns: int) -> HeapLog:
 
 
 def _after(before: HeapLog, log: HeapLog) -> HeapLog:
+    """Both as one. Each file numbers its stacks and Python's code anew: those of the earlier one get higher numbers."""
+    stacks, codes = 1 + max(log.stacks, default=0), 1 + max(log.codes, default=0)
+    if stacks + max(before.stacks, default=0) >= wire.NONE:  # nobody writes such numbers
+        before = replace(before, stacks={})
+
+    def higher(stack: int) -> int:
+        return stack + stacks if stack in before.stacks else wire.NONE
+
     old, new = before.samples, log.samples
     shift = len(old.kinds)
+    moved = {
+        number + stacks: replace(stack, python=tuple(replace(call, code=call.code + codes) for call in stack.python))
+        for number, stack in before.stacks.items()
+    }
     return replace(
         log,
         modules=before.modules + log.modules,
-        stacks=before.stacks | log.stacks,
-        codes=before.codes | log.codes,
+        stacks=log.stacks | moved,
+        codes=log.codes | {number + codes: code for number, code in before.codes.items()},
         samples=Samples(
             old.alloc_ns + new.alloc_ns,
             old.address + new.address,
             old.what + array("I", [at + shift for at in new.what]),
-            old.kinds + new.kinds,
+            tuple((higher(stack), kind, size, mean) for stack, kind, size, mean in old.kinds) + new.kinds,
             old.free_ns + new.free_ns,
             old.freed + new.freed,
         ),
-        mapped=tuple(sorted(before.mapped + log.mapped, key=lambda one: one.t_ns)),
+        mapped=tuple(replace(one, stack=higher(one.stack)) for one in before.mapped) + log.mapped,
         orphan=before.orphan,
     )
 
@@ -401,6 +413,7 @@ def _with_ends(modules: list[Module], gone: list[tuple[int, int]]) -> tuple[Modu
     return tuple(found)
 
 
+_READ_WRITE = 3
 _SOMETHING = re.compile(rb"[^\0]")
 
 
@@ -438,6 +451,7 @@ class _Reader:
             RecordType.CODE: self._code,
             RecordType.MAP: self._map,
             RecordType.UNMAP: self._unmap,
+            RecordType.BRK: self._brk,
             RecordType.TOTALS: self._totals,
             RecordType.MALLINFO: self._mallinfo,
         }
@@ -531,6 +545,14 @@ class _Reader:
     def _unmap(self, _flags: int, at: int, end: int) -> None:
         t_ns, address, size = self._unpack(wire.UNMAP, at, end)
         self.mapped.append(Mapped(t_ns, 0, 0, address, size, 0, 0, -1, wire.NONE))
+        self.last_ns = max(self.last_ns, t_ns)
+
+    def _brk(self, _flags: int, at: int, end: int) -> None:
+        t_ns, before, after, stack, _ = self._unpack(wire.BRK, at, end)
+        if after > before:
+            self.mapped.append(Mapped(t_ns, before, after - before, 0, 0, _READ_WRITE, 0, -1, stack))
+        else:
+            self.mapped.append(Mapped(t_ns, 0, 0, after, before - after, 0, 0, -1, wire.NONE))
         self.last_ns = max(self.last_ns, t_ns)
 
     def _totals(self, _flags: int, at: int, end: int) -> None:

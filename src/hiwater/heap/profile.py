@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hiwater.heap import moments
+from hiwater.heap import moments, python_frames
 from hiwater.heap.log import HeapLog, RawStack
 from hiwater.heap.mappings import module_at
 from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack
@@ -75,25 +75,6 @@ Merge = Callable[[Sequence[Sequence[Frame]], Sequence[PythonFrame]], Stack]
 first, each with what was inlined there; gives one stack."""
 
 
-def merge_simply(native: Sequence[Sequence[Frame]], python: Sequence[PythonFrame]) -> Stack:
-    """The native frames down to the interpreter, then Python's; what is further out is left away."""
-    found: list[Frame] = []
-    for frames in native:
-        if python and any("python" in (frame.library or "").rpartition("/")[2] for frame in frames):
-            break
-        found += frames
-    return (*found, *(call.frame for call in python))
-
-
-def _merger() -> Merge:
-    try:
-        from hiwater.heap import python_frames  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:
-        return merge_simply
-    found: Merge = getattr(python_frames, "merge", merge_simply)
-    return found
-
-
 def profile(
     recording: Recording,
     logs: Sequence[HeapLog],
@@ -149,7 +130,7 @@ def profile_of(
     merge: Merge | None = None,
 ) -> HeapProfile:
     """The heap of one image."""
-    return _Maker(recording, log, resolver, merge or _merger()).profile(every_bytes, growth_of)
+    return _Maker(recording, log, resolver, merge or python_frames.merge).profile(every_bytes, growth_of)
 
 
 class _Maker:

@@ -82,7 +82,8 @@ def small(order: str = "<") -> Log:
         .unmap(4 * MS, 0x10000, 4096)
         .totals(5 * MS, 1 << 20, [1, 100, 1, 104, 104, 0, 0, 0])
         .mallinfo(6 * MS, 1, 2, 3, 4, 5, 6)
-        .record(RecordType.BRK, wire.BRK, START_NS, 1, 2, 1, 1)
+        .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x1000, 0x2000, 1, 1)
+        .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x2000, 0x1800, 1, 1)
         .record(RecordType.THREAD, wire.THREAD, START_NS, 1, 0, 0, 0)
         .record(99, "Q", 1)
     )
@@ -106,7 +107,12 @@ def test_everything_that_is_told_is_read(order: str) -> None:
     assert list(log.samples.alloc_ns) == [START_NS + MS]
     assert log.samples.kinds == ((1, AllocKind.PY_OBJ, 100, 512),)
     assert (list(log.samples.free_ns), list(log.samples.freed)) == ([START_NS + 2 * MS], [0xA000])
-    assert [(one.bytes, one.removed_bytes) for one in log.mapped] == [(4096, 0), (0, 4096)]
+    assert [(one.bytes, one.removed_bytes) for one in log.mapped] == [
+        (4096, 0),
+        (0, 4096),
+        (4096, 0),
+        (0, 2048),
+    ]
     assert log.moments[0].totals.usable_bytes == 0
     assert log.mallinfo[0].top_bytes == 5
     assert log.last_ns == START_NS + 5 * MS
@@ -171,7 +177,7 @@ def test_a_fork_holds_what_its_parent_held() -> None:
     copied = parent.end
     parent.stack(2, 0x1111).alloc(10 * MS, 0xD0, 128)
     child = Log(101, parent=(100, 0), copied=copied, start_ns=5 * MS, flags=HeadFlags.FORKED | HeadFlags.ENDED)
-    child.stack(2, 0x1222).free(6 * MS, 0xA0).alloc(7 * MS, 0xE0, 256, stack=2)
+    child.stack(1, 0x1222).free(6 * MS, 0xA0).alloc(7 * MS, 0xE0, 256, stack=1)
     grandchild = Log(102, parent=(101, 0), copied=child.end, start_ns=8 * MS, flags=HeadFlags.FORKED)
     grandchild.free(11 * MS, 0xB0)
     logs = {log.head.pid: log for log in continued([parse(log.data) for log in (grandchild, child, parent)])}
@@ -180,7 +186,9 @@ def test_a_fork_holds_what_its_parent_held() -> None:
     assert list(logs[101].samples.address) == [0xA0, 0xB0, 0xE0]
     assert list(logs[102].samples.address) == [0xA0, 0xB0, 0xE0]
     assert list(logs[102].samples.freed) == [0xA0, 0xB0]
-    assert logs[101].stacks[2].addresses == logs[102].stacks[2].addresses == (0x1222,)
+    both = [logs[101], logs[102]]
+    calls = [[log.stacks[log.samples.kinds[what][0]].addresses for what in log.samples.what] for log in both]
+    assert calls == [[(0x1010,), (0x1010,), (0x1222,)]] * 2, "each file numbers its stacks anew"
     assert [kind[2] for kind in (logs[102].samples.kinds[what] for what in logs[102].samples.what)] == [16, 32, 256]
     assert [module.path for module in logs[102].modules] == ["/bin/p"]
     assert not logs[102].orphan
