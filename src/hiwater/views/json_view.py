@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from hiwater._version import __version__
 from hiwater.analysis.budget import Judgement, overall, reason
@@ -16,16 +17,21 @@ from hiwater.recording.model import Recording, Rss
 from hiwater.views import limit_view
 from hiwater.views.names import valid
 
+if TYPE_CHECKING:
+    from hiwater.heap.model import HeapProfile
+
 SCHEMA = "hiwater.run/1"
 
 
-def render(recording: Recording, judgements: Sequence[Judgement] = ()) -> str:
+def render(recording: Recording, judgements: Sequence[Judgement] = (), heap: HeapProfile | None = None) -> str:
     """The document as text, with a newline at its end."""
-    return json.dumps(document(recording, judgements), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document(recording, judgements, heap), indent=2, ensure_ascii=False) + "\n"
 
 
-def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict[str, object]:
-    """The document as plain dictionaries and lists."""
+def document(
+    recording: Recording, judgements: Sequence[Judgement] = (), heap: HeapProfile | None = None
+) -> dict[str, object]:
+    """The document as plain dictionaries and lists. ``heap``: instead of the recording's own."""
     s = recording.summary
     return {
         "schema": SCHEMA,
@@ -61,6 +67,7 @@ def document(recording: Recording, judgements: Sequence[Judgement] = ()) -> dict
         },
         "exact": _events(s.events),
         "host": _host(recording),
+        "heap": _heap(recording.heap if heap is None else heap),
         "budget": budget(judgements) if judgements else None,
         "warnings": [{"code": valid(w.code), "message": valid(w.message)} for w in s.warnings],
     }
@@ -86,6 +93,14 @@ def budget(judgements: Sequence[Judgement]) -> dict[str, object]:
             for judgement in judgements
         ],
     }
+
+
+def _heap(profile: HeapProfile | None) -> dict[str, object] | None:
+    if profile is None:
+        return None
+    from hiwater.views import heap_json
+
+    return heap_json.document(profile)
 
 
 def _figures(s: Summary) -> dict[str, object]:

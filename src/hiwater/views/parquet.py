@@ -90,6 +90,7 @@ def _metadata(recording: Recording) -> dict[str, str]:
     """What the rows cannot say: each value is JSON."""
     figures = document(recording)
     figures.pop("processes")  # the rows have them
+    figures.pop("heap")  # as long as all rows together
     return {
         "hiwater.command": json.dumps([valid(argument) for argument in recording.arguments]),
         "hiwater.host": json.dumps(figures["host"]),
