@@ -29,7 +29,7 @@ from hiwater.heap.sites import By, call_sites, label
         ("main > ngx_http_block > ngx_pcalloc > ngx_palloc_large", "ngx_http_block"),
         ("main > load > je_malloc", "load"),
         ("main > load > arena_malloc!/usr/lib/libjemalloc.so.2", "load"),
-        ("app::main > app::load > alloc::vec::Vec<T,A>::push > alloc::raw_vec::RawVec::reserve > __rust_alloc", "app::load"),
+        ("app::main > app::load > alloc::vec::Vec<T>::push > alloc::raw_vec::RawVec::grow > __rust_alloc", "app::load"),
         ("app::load > hashbrown::raw::RawTable<T>::resize > <T as core::clone::Clone>::clone", "app::load"),
         ("app::load > <alloc::string::String as core::fmt::Write>::write_str", "app::load"),
         ("app::load > grow@/rustc/90b35a6/library/alloc/src/vec/mod.rs:20", "app::load"),
@@ -39,7 +39,7 @@ from hiwater.heap.sites import By, call_sites, label
         ("main > resize_window", "resize_window"),
         ("main > core::Engine::load", "core::Engine::load"),
         ("main > mallocator", "mallocator"),
-        ("_start!/bin/app > __libc_start_main!/lib/libc.so > setlocale!/lib/libc.so.6 > strdup!/lib/libc.so.6", "setlocale"),
+        ("_start!/app > __libc_main!/lib/libc.so > setlocale!/lib/libc.so.6 > strdup!/lib/libc.so.6", "setlocale"),
         ("malloc", "malloc"),
     ],
 )  # fmt: skip

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_CLONE = re.compile(r"( \[clone [^\]]*\]|\.(cold|isra|part|constprop|lto_priv|llvm|localalias|actual)(\.\d+)*)+$")
-"""What compilers append to copies of a function: gcc's and clang's."""
+_CLONE = re.compile(
+    r"( \[clone [^\]]*\]| \(\.[a-z]\w*[.\d\w]*\)|\.(cold|isra|part|constprop|lto_priv|llvm|localalias)(\.\d+)*)+$"
+)
+"""What compilers append to copies of a function: gcc and clang."""
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
+# What Rust's older mangling writes for signs that C++ has no letters for: rustc, symbol_names/legacy.rs.
+_RUST_ESCAPES = {"$SP$": "@", "$BP$": "*", "$RF$": "&", "$LT$": "<", "$GT$": ">", "$LP$": "(", "$RP$": ")", "$C$": ","}
 _QUALIFIER = re.compile(r"( const| volatile| &&?|&&?| noexcept)+$")
 _OPERATOR = re.compile(r"\boperator(<=>|<<=|>>=|<<|>>|<=|>=|->\*|->|<|>|\(\))")
 _SIGNS = str.maketrans("<>()-", "\ue000\ue001\ue002\ue003\ue004")
@@ -21,7 +25,7 @@ def without_arguments(name: str) -> str:
 
     Template arguments stay. What is no C++ or Rust name stays as it is.
     """
-    text = _RUST_HASH.sub("", _CLONE.sub("", name.strip()))
+    text = of_rust(_CLONE.sub("", name.strip()))
     text = _shielded(text)
     bare = _QUALIFIER.sub("", text)
     if bare.endswith(")"):
@@ -36,6 +40,22 @@ def short_name(name: str) -> str:
     """A name to be read, without template arguments: ``std::vector<int>::push_back`` is ``std::vector::push_back``."""
     text = _shielded(without_arguments(name))
     return _elided(text).translate(_BACK).strip() or name
+
+
+def of_rust(name: str) -> str:
+    """A name of Rust's older mangling, demangled as if it were C++, as Rust writes it, without its hash."""
+    if _RUST_HASH.search(name) is None:
+        return name
+    parts = [part[1:] if part.startswith("_$") else part for part in _RUST_HASH.sub("", name).split("::")]
+    text = "::".join(parts).replace("..", "::")
+    for mark, sign in _RUST_ESCAPES.items():
+        text = text.replace(mark, sign)
+    return re.sub(r"\$u([0-9a-f]{1,6})\$", lambda found: _sign(found.group(1)), text)
+
+
+def _sign(digits: str) -> str:
+    number = int(digits, 16)
+    return chr(number) if 0x20 <= number < 0xD800 else "?"
 
 
 def _shielded(text: str) -> str:

@@ -1,0 +1,162 @@
+"""The resolver: from a module and an address in it to frames, by the best that this machine has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hiwater.heap.elf import ElfError, OpenElf
+from hiwater.heap.model import Frame
+from hiwater.heap.symbols.debuginfod import Debuginfod
+from hiwater.heap.symbols.demangle import demangle
+from hiwater.heap.symbols.files import DEBUG_FOLDERS, DELETED, Finder, Found
+from hiwater.heap.symbols.names import without_arguments
+from hiwater.heap.symbols.table import SymbolTable, read_table
+from hiwater.heap.symbols.tools import TIMEOUT_SECONDS, Place, Style, Tool, ToolError, find_tools, look_up
+from hiwater.heap.symbols.trouble import SymbolWarning, Trouble
+
+Asked = tuple[str, str, int]
+"""Path of a module, its build-id in hexadecimal digits (empty: it has none), an address in the file's own terms."""
+
+
+class Symbols:
+    """Names, files and lines. Answers are kept in memory for as long as the object lives.
+
+    Of a file with line numbers they come from llvm-symbolizer or addr2line, with the functions that were inlined; of
+    others, and where neither is installed, the names come from the symbol tables.
+    """
+
+    def __init__(
+        self,
+        *,
+        sysroot: str | None = None,
+        debug_folders: Sequence[str] = DEBUG_FOLDERS,
+        debuginfod: Debuginfod | None = None,
+        compiled: SymbolTable | None = None,
+        tools: Sequence[Tool] | None = None,
+        demangler: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        """``sysroot``: where the files of the machine that was measured lie. ``debuginfod``: ask servers. ``compiled``:
+        names of code that has no file (:mod:`hiwater.heap.symbols.perfmap`). ``tools``: instead of those in PATH."""
+        self._found: dict[Asked, tuple[Frame, ...]] = {}
+        self._warnings: dict[SymbolWarning, None] = {}
+        self._finder = Finder(sysroot, tuple(debug_folders), debuginfod, self._warn)
+        self._compiled, self._demangler, self._timeout = compiled, demangler, timeout_seconds
+        self._tools = find_tools() if tools is None else tuple(tools)
+        self._modules: dict[tuple[str, str], tuple[Found, SymbolTable | None]] = {}
+
+    @property
+    def warnings(self) -> tuple[SymbolWarning, ...]:
+        """What was missing so far."""
+        return tuple(self._warnings)
+
+    def _warn(self, warning: SymbolWarning) -> None:
+        self._warnings[warning] = None
+
+    def prepare(self, wanted: Iterable[Asked]) -> None:
+        """Looks up all at once, module by module: starting a tool costs more than a thousand addresses do."""
+        modules: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for path, build_id, address in wanted:
+            if (path, build_id, address) not in self._found:
+                modules[path, build_id].add(address)
+        for (path, build_id), addresses in modules.items():
+            frames = self._resolve(path, build_id, addresses)
+            for address in addresses:
+                self._found[path, build_id, address] = frames.get(address) or (
+                    Frame(None, library=path or None, address=address),
+                )
+
+    def resolve(self, module_path: str, build_id: str, address: int) -> tuple[Frame, ...]:
+        """The calls at an address: innermost first, inlined ones with what they are inlined in.
+
+        Of a return address give that of the byte before: the call's. There is always a frame, if only with the address.
+        """
+        asked = module_path, build_id, address
+        if asked not in self._found:
+            self.prepare([asked])
+        return self._found[asked]
+
+    def _resolve(self, path: str, build_id: str, addresses: set[int]) -> dict[int, tuple[Frame, ...]]:
+        if not path.startswith("/"):  # [vdso], [anon:...], code that was compiled as the program ran
+            names = {address: self._compiled.name_at(address) for address in addresses} if self._compiled else {}
+            return {at: (Frame(name, library=path or None, address=at),) for at, name in names.items() if name}
+        found, table = self._module(path, build_id)
+        frames = self._with_lines(path, found, addresses) if found.has_lines else {}
+        rest = {address for address in addresses if not any(frame.function for frame in frames.get(address, ()))}
+        if rest and table is not None:
+            for address, (named,) in self._named(path, {address: table.name_at(address) for address in rest}).items():
+                lines = frames.get(address, (named,))
+                frames[address] = (*lines[:-1], replace(lines[-1], function=named.function))
+        return frames
+
+    def _module(self, path: str, build_id: str) -> tuple[Found, SymbolTable | None]:
+        known = self._modules.get((path, build_id))
+        if known is None:
+            found = self._finder.find(path, build_id)
+            known = self._modules[path, build_id] = found, self._table(path, found)
+        return known
+
+    def _table(self, path: str, found: Found) -> SymbolTable | None:
+        best: SymbolTable | None = None
+        for file in (found.debug, found.program):
+            if file is None:
+                continue
+            try:
+                with OpenElf(file) as elf:
+                    table = read_table(elf)
+            except (OSError, ElfError) as error:
+                self._warn(SymbolWarning(Trouble.FILE_DAMAGED, path, f"The symbols of {file} cannot be read: {error}."))
+                continue
+            best = table if best is None or len(table) > len(best) else best
+        if best is not None and not len(best):
+            text = f"{path.removesuffix(DELETED)} was stripped of its symbols, and no file with them was found."
+            self._warn(SymbolWarning(Trouble.NO_NAMES, path, text))
+        return best
+
+    def _with_lines(self, path: str, found: Found, addresses: set[int]) -> dict[int, tuple[Frame, ...]]:
+        file = found.debug or found.program
+        assert file is not None
+        if not self._tools:
+            text = f"{file} has line numbers; to read them install llvm-symbolizer (llvm) or addr2line (binutils)."
+            self._warn(SymbolWarning(Trouble.NO_LINES_TOOL, path, text))
+            return {}
+        # LLVM reads no debug information that dwz has moved to a file which several share; binutils do.
+        tools = (
+            sorted(self._tools, key=lambda tool: tool.style is not Style.BINUTILS) if found.alternative else self._tools
+        )
+        for tool in tools:
+            try:
+                places = look_up(tool, file, addresses, self._timeout)
+            except ToolError as error:
+                kind = Trouble.TOOL_TIMEOUT if error.timeout else Trouble.TOOL_FAILED
+                self._warn(SymbolWarning(kind, path, f"{error}, for {file}."))
+                continue
+            return {address: _frames(path, address, rows) for address, rows in places.items()}
+        return {}
+
+    def _named(self, path: str, names: dict[int, str | None]) -> dict[int, tuple[Frame, ...]]:
+        plain = demangle({name for name in names.values() if name}, self._demangler)
+        return {
+            address: (Frame(without_arguments(plain.get(name, name)), library=path or None, address=address),)
+            for address, name in names.items()
+            if name
+        }
+
+
+def _frames(path: str, address: int, places: tuple[Place, ...]) -> tuple[Frame, ...]:
+    """All but the last were inlined."""
+    last = len(places) - 1
+    return tuple(
+        Frame(
+            function=without_arguments(place.function) if place.function else None,
+            file=place.file,
+            line=place.line,
+            library=path,
+            address=address,
+            inlined=index < last,
+            first_line=place.first_line,
+        )
+        for index, place in enumerate(places)
+    )
