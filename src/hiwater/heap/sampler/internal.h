@@ -129,6 +129,7 @@ void moment_tell(bool end); /* without the lock */
 
 /* --- process.c --- */
 void process_end(bool forever); /* flushes; true: the process ends now */
+void process_goes_on(void); /* the execve failed that process_end(false) was for */
 void thread_begin(struct hw_thread *self); /* its first allocation */
 void process_check(void); /* a child of clone() without fork() is noticed here */
 extern struct hw_thread *threads;

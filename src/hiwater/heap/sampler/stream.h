@@ -85,6 +85,7 @@ enum hw_heap_type {
 	HW_HEAP_TOTALS,		/* struct hw_heap_moment */
 	HW_HEAP_MALLINFO,       /* struct hw_heap_mallinfo: glibc's own account */
 	HW_HEAP_THREAD,		/* struct hw_heap_thread: flags 1 begun, 0 ended */
+	HW_HEAP_NOT_FOLLOWED,   /* struct hw_heap_not_followed, the path; flags: enum hw_heap_why. A program is executed */
 };
 
 enum hw_heap_kind {
@@ -188,6 +189,21 @@ struct hw_heap_mallinfo {
 	int64_t t_ns;
 	uint64_t arena_bytes, mmapped_bytes, in_use_bytes, free_bytes, top_bytes;
 	uint64_t mmapped_blocks;
+};
+
+/* Why a program that the process executes (or its child does, after vfork or by posix_spawn) leaves no file. */
+enum hw_heap_why {
+	HW_HEAP_IS_STATIC = 1,    /* it has no dynamic linker */
+	HW_HEAP_OTHER_LIBC = 2,   /* that of another C library: it is executed without this library in LD_PRELOAD */
+	HW_HEAP_OTHER_MACHINE = 3, /* another word size or processor: the same */
+	HW_HEAP_PRIVILEGED = 4,   /* set-user-ID or set-group-ID: LD_PRELOAD is ignored */
+};
+
+struct hw_heap_not_followed {
+	int64_t t_ns;
+	uint32_t pid; /* of the process that executes; of posix_spawn its parent */
+	uint16_t path_len;
+	uint16_t reserved;
 };
 
 struct hw_heap_thread {
