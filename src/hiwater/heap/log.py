@@ -197,6 +197,18 @@ class Mallinfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NotFollowed:
+    """A program that was executed, and that the sampler cannot follow."""
+
+    t_ns: int
+    pid: int
+    """Of the process that executed it; of posix_spawn its parent."""
+    why: int
+    """:class:`hiwater.heap.wire.Why`, or a reason that a newer sampler knows."""
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeapLog:
     """What the sampler wrote of one program image. Of a fork, what its parent wrote before is part of it
     (:func:`continued`)."""
@@ -219,6 +231,7 @@ class HeapLog:
     """The file itself, as far as it is valid."""
     orphan: bool = False
     """A fork whose parent's file is not there: what it held before is unknown."""
+    not_followed: tuple[NotFollowed, ...] = ()
 
     @property
     def key(self) -> tuple[int, int]:
@@ -399,6 +412,7 @@ def _parse(head: Head, order: str, data: bytes) -> HeapLog:
         last_ns=max(head.start_ns, reader.last_ns),
         cut=cut,
         data=data,
+        not_followed=tuple(reader.not_followed),
     )
 
 
@@ -433,6 +447,7 @@ class _Reader:
         self.mapped: list[Mapped] = []
         self.moments: list[Moment] = []
         self.mallinfo: list[Mallinfo] = []
+        self.not_followed: list[NotFollowed] = []
         self.last_ns = 0
 
     def walk(self) -> str | None:
@@ -454,6 +469,7 @@ class _Reader:
             RecordType.BRK: self._brk,
             RecordType.TOTALS: self._totals,
             RecordType.MALLINFO: self._mallinfo,
+            RecordType.NOT_FOLLOWED: self._not_followed,
         }
         data, stop, at = self.data, len(self.data), wire.HEAD_SIZE
         head = struct.Struct(self.order + wire.RECORD).unpack_from
@@ -562,3 +578,8 @@ class _Reader:
 
     def _mallinfo(self, _flags: int, at: int, end: int) -> None:
         self.mallinfo.append(Mallinfo(*self._unpack(wire.MALLINFO, at, end)))
+
+    def _not_followed(self, flags: int, at: int, end: int) -> None:
+        t_ns, pid, length, _ = self._unpack(wire.NOT_FOLLOWED, at, end)
+        path = _text(self._bytes(at + struct.calcsize("<" + wire.NOT_FOLLOWED), length, end))
+        self.not_followed.append(NotFollowed(t_ns, pid, flags, path))

@@ -30,6 +30,7 @@ BRK = "qQQII"
 MOMENT = "qQ8Q"
 MALLINFO = "q6Q"
 THREAD = "qIIQQ"
+NOT_FOLLOWED = "qIHH"
 
 
 class RecordType(IntEnum):
@@ -47,6 +48,7 @@ class RecordType(IntEnum):
     TOTALS = 10
     MALLINFO = 11
     THREAD = 12
+    NOT_FOLLOWED = 13
 
 
 class HeadFlags(IntFlag):
@@ -81,3 +83,16 @@ class StackFlags(IntFlag):
     """Deeper than is kept: the outermost calls are missing."""
     BROKEN = 2
     """The unwinder did not come to the end."""
+
+
+class Why(IntEnum):
+    """``enum hw_heap_why``: why a program that was executed leaves no file."""
+
+    IS_STATIC = 1
+    """It has no dynamic linker."""
+    OTHER_LIBC = 2
+    """That of another C library: it was executed without the sampler."""
+    OTHER_MACHINE = 3
+    """Another word size or processor: the same."""
+    PRIVILEGED = 4
+    """Set-user-ID or set-group-ID: ``LD_PRELOAD`` is ignored."""

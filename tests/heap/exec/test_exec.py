@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import struct
 import subprocess
 from pathlib import Path
 
@@ -12,12 +10,12 @@ import pytest
 from tests.monitor.build import compile_c
 
 from hiwater.binaries import find_heap_sampler
+from hiwater.heap.log import read_logs
+from hiwater.heap.wire import Why
 
 SAMPLER = Path(__file__).parents[3] / "src" / "hiwater" / "heap" / "sampler"
 PROGRAMS = Path(__file__).parent / "programs"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-NOT_FOLLOWED = 13
-STATIC, OTHER_LIBC, OTHER_MACHINE, PRIVILEGED = 1, 2, 3, 4
 FUNCTIONS = (
     *("execve", "execv", "execvp", "execvpe", "execl", "execlp", "execle", "fexecve", "fexecve-path", "execveat"),
     *("posix_spawn", "posix_spawnp", "vfork-execve", "vfork-execvp", "vfork-execl"),
@@ -48,18 +46,7 @@ def foreign(room: Path) -> Path:
 
 def _not_followed(folder: Path) -> list[tuple[int, str]]:
     """The records of programs that are not followed: why, and the path."""
-    found = []
-    for file in folder.iterdir():
-        data = file.read_bytes()
-        (end,) = struct.unpack_from("=Q", data, 64)
-        at = 4096
-        while at < end:
-            size, kind, flags = struct.unpack_from("=IHH", data, at)
-            if kind == NOT_FOLLOWED:
-                (length,) = struct.unpack_from("=H", data, at + 8 + 12)
-                found.append((flags, os.fsdecode(data[at + 24 : at + 24 + length])))
-            at += size
-    return found
+    return [(one.why, one.path) for log in read_logs(folder) for one in log.not_followed]
 
 
 class _Executed:
@@ -88,7 +75,7 @@ def test_a_program_of_another_c_library_starts(room: Path, tmp_path: Path, forei
     executed = _Executed(room, tmp_path, how, foreign)
     assert executed.told == (7, "3 one two [-] kept", "")
     verdict, path = _not_followed(executed.logs)[0]
-    assert (verdict, path in (str(foreign), "")) == (OTHER_LIBC, True)
+    assert (verdict, path in (str(foreign), "")) == (Why.OTHER_LIBC, True)
 
 
 @pytest.mark.parametrize("how", ["execvp", "execlp", "posix_spawnp"])
@@ -96,7 +83,7 @@ def test_it_is_found_along_the_path(room: Path, tmp_path: Path, foreign: Path, h
     """A name without a slash is looked for as the C library does."""
     executed = _Executed(room, tmp_path, how, foreign.name)
     assert executed.told == (7, "3 one two [-] kept", "")
-    assert _not_followed(executed.logs) == [(OTHER_LIBC, str(foreign))]
+    assert _not_followed(executed.logs) == [(Why.OTHER_LIBC, str(foreign))]
 
 
 def test_a_script_of_another_c_librarys_program(room: Path, tmp_path: Path, foreign: Path) -> None:
@@ -133,7 +120,7 @@ def test_another_word_size(room: Path, tmp_path: Path) -> None:
         pytest.skip("no compiler for another word size here")
     executed = _Executed(room, tmp_path, "execve", tmp_path / "guest32")
     assert executed.told == (7, "3 one two [-] kept", "")
-    assert _not_followed(executed.logs) == [(OTHER_MACHINE, str(tmp_path / "guest32"))]
+    assert _not_followed(executed.logs) == [(Why.OTHER_MACHINE, str(tmp_path / "guest32"))]
 
 
 def test_a_static_program(room: Path, tmp_path: Path) -> None:
@@ -144,7 +131,7 @@ def test_a_static_program(room: Path, tmp_path: Path) -> None:
         pytest.skip("no static C library here")
     executed = _Executed(room, tmp_path, "execve", tmp_path / "static")
     assert executed.told == (7, f"3 one two [{executed.library}] kept", "")
-    assert _not_followed(executed.logs) == [(STATIC, str(tmp_path / "static"))]
+    assert _not_followed(executed.logs) == [(Why.IS_STATIC, str(tmp_path / "static"))]
 
 
 @pytest.mark.parametrize("how", FUNCTIONS)
@@ -203,4 +190,12 @@ def test_invented_files(tmp_path: Path) -> None:
         compile_c(parts, target, "-iquote", str(SAMPLER), *flags, compiler="clang")
     except AssertionError as error:
         pytest.skip(f"this clang has no libFuzzer: {error}")
-    _run(target, "-seed=1", "-runs=100000", "-max_total_time=10", "-verbosity=0", "-close_fd_mask=0")
+    _run(
+        target,
+        "-seed=1",
+        "-runs=100000",
+        "-max_total_time=10",
+        "-verbosity=0",
+        "-close_fd_mask=0",
+        f"-artifact_prefix={tmp_path}/",
+    )

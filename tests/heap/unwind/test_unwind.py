@@ -145,4 +145,13 @@ def test_invented_tables(tmp_path: Path) -> None:
         )
     except AssertionError as error:
         pytest.skip(f"this clang has no libFuzzer: {error}")
-    _run(target, "-seed=1", "-runs=300000", "-max_total_time=20", "-max_len=600", "-verbosity=0", "-close_fd_mask=0")
+    _run(
+        target,
+        "-seed=1",
+        "-runs=300000",
+        "-max_total_time=20",
+        "-max_len=600",
+        "-verbosity=0",
+        "-close_fd_mask=0",
+        f"-artifact_prefix={tmp_path}/",
+    )

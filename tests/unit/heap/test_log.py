@@ -58,9 +58,16 @@ def test_layouts_are_those_of_the_sampler() -> None:
         "hw_heap_moment": wire.MOMENT,
         "hw_heap_mallinfo": wire.MALLINFO,
         "hw_heap_thread": wire.THREAD,
+        "hw_heap_not_followed": wire.NOT_FOLLOWED,
     }.items():
         assert (name, fields(name)) == (name, spelled(layout))
-    for name, members in (("type", RecordType), ("flags", HeadFlags), ("kind", AllocKind), ("stack_flags", StackFlags)):
+    for name, members in (
+        ("type", RecordType),
+        ("flags", HeadFlags),
+        ("kind", AllocKind),
+        ("stack_flags", StackFlags),
+        ("why", wire.Why),
+    ):
         body = re.search(rf"enum hw_heap_{name} \{{(.*?)\}};", text, re.DOTALL)
         assert body is not None
         prefix = "STACK_" if name == "stack_flags" else ""
