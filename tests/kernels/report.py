@@ -132,9 +132,10 @@ def markdown(columns: list[Column]) -> str:
     """The whole table."""
     names = list(dict.fromkeys(name for column in columns for name in column.cells if ";" not in name))
     varied = list(dict.fromkeys(name for column in columns for name in column.cells if ";" in name))
-    parts = [_kernels(columns), "", _cells(columns, names, "case")]
+    lettered = [(_letter(at), column) for at, column in enumerate(columns)]
+    parts = [_kernels(columns), "", _cells(lettered, names, "case")]
     if varied:
-        some = [column for column in columns if any(name in column.cells for name in varied)]
+        some = [(letter, column) for letter, column in lettered if any(name in column.cells for name in varied)]
         parts += ["", "Other launchers and other settings:", "", _cells(some, varied, "case; launcher; setting")]
     reds = [fault for column in columns for fault in red(column)]
     parts += ["", "Red cells:" if reds else "No cell is red.", *(f"- {fault}" for fault in reds)]
@@ -159,10 +160,10 @@ def _letter(at: int) -> str:
     return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[at]
 
 
-def _cells(columns: list[Column], names: list[str], title: str) -> str:
-    letters = [_letter(at) for at in range(len(columns))]
+def _cells(columns: list[tuple[str, Column]], names: list[str], title: str) -> str:
+    letters = [letter for letter, _ in columns]
     lines = [f"| {title} | {' | '.join(letters)} |", "|---|" + "---|" * len(letters)]
     for name in names:
-        cells = [column.cells[name].text if name in column.cells else "" for column in columns]
+        cells = [column.cells[name].text if name in column.cells else "" for _, column in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
