@@ -1,8 +1,8 @@
 /* What a perf ring says of memory: the format of the tracepoint kmem:rss_stat, and the records of the ring. Bytes in,
  * values out; touches nothing else, so that it can be fuzzed.
  *
- * The layouts are those of perf_event_open(2) for the sample type of rings.c (TID, TIME, CPU and, of samples, RAW), with
- * sample_id_all. */
+ * The layouts are those of perf_event_open(2) for the sample types of rings.c, with sample_id_all: TID, TIME, CPU and, of
+ * samples, RAW; of page faults ADDR, and either CALLCHAIN or REGS_USER and STACK_USER. */
 #include <string.h>
 
 #include "monitor.h"
@@ -115,6 +115,66 @@ static bool parse_sample(const unsigned char *at, size_t len, const struct rss_f
 	return true;
 }
 
+/* The sample of a page fault, as far as its record has what is asked for; `registers`: how many. */
+bool parse_fault(const unsigned char *record, size_t len, unsigned registers, struct fault *out)
+{
+	enum { HEADER = 8, FIXED = 32, MODE = 7, KERNEL = 1 };
+	const unsigned char *at = record + HEADER + FIXED, *end = record + len;
+	uint16_t misc;
+	uint64_t n;
+
+	*out = (struct fault){0};
+	if (len < HEADER + FIXED + 8)
+		return false;
+	memcpy(&misc, record + 4, sizeof(misc));
+	out->kernel = (misc & MODE) == KERNEL;
+	out->address = u64_at(record + HEADER + 16);
+	n = u64_at(at); /* of addresses, or the ABI of the registers (0: there are none) */
+	at += 8;
+	if (!registers) {
+		if (n > (uint64_t)(end - at) / 8)
+			return false;
+		out->chain = at;
+		out->chain_len = (size_t)n;
+		return true;
+	}
+	out->abi = n;
+	if (n != 0) {
+		if (registers > FAULT_REGISTERS || (size_t)(end - at) < registers * 8)
+			return false;
+		for (unsigned i = 0; i < registers; i++, at += 8)
+			out->registers[i] = u64_at(at);
+	}
+	if (end - at < 8)
+		return false;
+	n = u64_at(at); /* what was set aside; behind it, how much of it was filled */
+	at += 8;
+	if (n == 0)
+		return true;
+	if (n > (uint64_t)(end - at) || (uint64_t)(end - at) - n < 8)
+		return false;
+	out->stack = at;
+	out->stack_len = (size_t)u64_at(at + n);
+	if (out->stack_len > n)
+		out->stack_len = (size_t)n;
+	return true;
+}
+
+/* PERF_RECORD_MMAP2. */
+bool parse_mapping(const unsigned char *record, size_t len, struct mapped *out)
+{
+	enum { HEADER = 8, FIXED = 64 };
+	const unsigned char *at = record + HEADER;
+
+	if (len < HEADER + FIXED + TRAILER)
+		return false;
+	*out = (struct mapped){.start = u64_at(at + 8), .len = u64_at(at + 16), .offset = u64_at(at + 24),
+			       .device = (uint64_t)u32_at(at + 32) << 32 | u32_at(at + 36), .inode = u64_at(at + 40),
+			       .protection = u32_at(at + 56), .flags = u32_at(at + 60), .name = (const char *)at + FIXED};
+	out->name_len = strnlen(out->name, len - HEADER - FIXED - TRAILER);
+	return out->len > 0 && out->start + out->len > out->start;
+}
+
 static void parse_trailer(const unsigned char *record, size_t len, struct event *out)
 {
 	const unsigned char *at = record + len - TRAILER;
@@ -123,12 +183,23 @@ static void parse_trailer(const unsigned char *record, size_t len, struct event 
 	out->cpu = u32_at(at + 16);
 }
 
-/* One whole record, its header included. False: it can not be what it says it is. */
+/* One whole record, its header included; without a format, samples are of faults. False: it can not be what it says it
+ * is. */
 bool parse_event(const unsigned char *record, size_t len, const struct rss_format *f, struct event *out)
 {
-	enum { HEADER = 8, LOST = 2, COMM = 3, EXIT = 4, FORK = 7, SAMPLE = 9, LOST_SAMPLES = 13, EXEC_BIT = 1 << 13 };
+	enum {
+		HEADER = 8,
+		LOST = 2,
+		COMM = 3,
+		EXIT = 4,
+		FORK = 7,
+		SAMPLE = 9,
+		MMAP2 = 10,
+		LOST_SAMPLES = 13,
+		EXEC_BIT = 1 << 13
+	};
 
-	*out = (struct event){.kind = EVENT_OTHER};
+	*out = (struct event){.kind = EVENT_OTHER, .record = record, .record_len = len};
 	if (len < HEADER || len > UINT16_MAX)
 		return false;
 	uint32_t type = u32_at(record);
@@ -139,6 +210,16 @@ bool parse_event(const unsigned char *record, size_t len, const struct rss_forma
 	memcpy(&size, record + 6, sizeof(size));
 	if (size != len)
 		return false;
+	if (type == SAMPLE && !f) {
+		if (len < HEADER + TRAILER + 8)
+			return false;
+		out->kind = EVENT_FAULT;
+		out->pid = (int32_t)u32_at(at);
+		out->tid = (int32_t)u32_at(at + 4);
+		out->t_ns = (int64_t)u64_at(at + 8);
+		out->cpu = u32_at(at + 24);
+		return true;
+	}
 	if (type == SAMPLE)
 		return parse_sample(at, len - HEADER, f, out);
 	if (len < HEADER + TRAILER)
@@ -162,6 +243,13 @@ bool parse_event(const unsigned char *record, size_t len, const struct rss_forma
 		if (out->name_len > sizeof(out->name))
 			out->name_len = sizeof(out->name);
 		memcpy(out->name, at + 8, out->name_len);
+		break;
+	case MMAP2: /* pid, tid, address, length, offset, major, minor, inode, generation, protection, flags, name */
+		if (len < HEADER + TRAILER + 64)
+			return false;
+		out->kind = EVENT_MAP;
+		out->pid = (int32_t)u32_at(at);
+		out->tid = (int32_t)u32_at(at + 4);
 		break;
 	case FORK: /* pid, ppid, tid, ptid, time */
 	case EXIT:

@@ -54,7 +54,7 @@ static void strangers_count(void)
 
 const char *exact_attach(pid_t pid)
 {
-	const char *why = rings_open(pid);
+	const char *why = rings_open(pid, NULL);
 
 	g.exact = why == NULL;
 	if (g.exact) {
@@ -405,6 +405,8 @@ static void take(const struct event *e, int64_t t_ns)
 	case EVENT_LOST:
 		lose(e->lost);
 		break;
+	case EVENT_FAULT:
+	case EVENT_MAP:
 	case EVENT_OTHER:
 		break;
 	}

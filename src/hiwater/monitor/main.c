@@ -197,6 +197,22 @@ static const char *attach(const char **refused, const char **why)
 	return no_events;
 }
 
+/* Without faults there is nothing that the command would be executed for. */
+_Noreturn static void give_up(const struct options *o, const char *why)
+{
+	struct hw_end end = {.status = -1, .ended_by = HW_BY_NOT_STARTED, .exec_errno = EPERM, .tree_maxrss_bytes = -1,
+			     .user_ns = -1, .system_ns = -1};
+
+	kill(launch.pid, SIGKILL);
+	waitpid(launch.pid, NULL, 0);
+	facts_write(o->launcher);
+	write_command(o->argv);
+	stream_warning("faults-refused", why);
+	stream_event(HW_END, 0, &end, sizeof(end));
+	stream_flush();
+	exit(125);
+}
+
 static void start(const struct options *o)
 {
 	const char *why = NULL, *refused = g.trace ? target_refuses_trace(o->argv[0], &why) : NULL;
@@ -210,14 +226,17 @@ static void start(const struct options *o)
 	n = read_file("/proc/self/statm", own, sizeof(own));
 	g.stats.floor_bytes = n > 0 && parse_statm(own, (size_t)n, &st) ? st.rss * g.page_size : -1;
 	clock_start();
-	if (!target_fork(o->argv, &command_mask, g.trace || g.exact_wanted, &launch))
+	if (!target_fork(o->argv, &command_mask, g.trace || g.exact_wanted || g.faults_bytes, &launch))
 		die("cannot fork", strerror(errno));
 	g.command = launch.pid;
 	signals_survive();
 	target_let_go(&launch, stream_fd());
 	const char *no_events = attach(&refused, &why);
+	const char *no_faults = g.faults_bytes ? faults_attach(launch.pid) : NULL;
 
-	if (g.exact)
+	if (no_faults)
+		give_up(o, no_faults);
+	if (g.exact || g.faults)
 		start_ns = monotonic(CLOCK_MONOTONIC); /* opening the events takes some 10 ms, in which nothing runs */
 	target_release(&launch);
 	struct proc *p = proc_add(launch.pid, g.self, 0);

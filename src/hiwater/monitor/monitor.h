@@ -62,7 +62,17 @@ struct rss_format { /* of the tracepoint kmem:rss_stat: its number, and where it
 	int64_t id;
 	uint32_t mm_id, curr, member, bytes, bytes_size;
 };
-enum event_kind { EVENT_OTHER, EVENT_RSS, EVENT_FORK, EVENT_EXIT, EVENT_EXEC, EVENT_NAME, EVENT_LOST };
+enum event_kind {
+	EVENT_OTHER,
+	EVENT_RSS,
+	EVENT_FORK,
+	EVENT_EXIT,
+	EVENT_EXEC,
+	EVENT_NAME,
+	EVENT_LOST,
+	EVENT_FAULT,
+	EVENT_MAP
+};
 struct event {
 	enum event_kind kind;
 	int64_t t_ns; /* CLOCK_MONOTONIC */
@@ -74,12 +84,130 @@ struct event {
 	int64_t lost;	       /* EVENT_LOST: how many records */
 	size_t name_len;       /* EVENT_EXEC, EVENT_NAME */
 	char name[16];
+	const unsigned char *record; /* for parse_fault(), parse_mapping() */
+	size_t record_len;
+};
+#define FAULT_REGISTERS 33
+struct fault { /* EVENT_FAULT */
+	bool kernel; /* the kernel touched the page, on behalf of a system call */
+	uint64_t address, abi; /* 0: no registers; 1: of a 32-bit program; 2: of a 64-bit one */
+	uint64_t registers[FAULT_REGISTERS];
+	const unsigned char *stack; /* from the stack pointer on */
+	size_t stack_len;
+	const unsigned char *chain; /* u64 each, innermost first, and marks (PERF_CONTEXT_*) */
+	size_t chain_len;
+};
+struct mapped { /* EVENT_MAP */
+	uint64_t start, len, offset, device, inode;
+	uint32_t protection, flags;
+	const char *name;
+	size_t name_len;
 };
 bool parse_rss_format(const char *text, size_t len, struct rss_format *out);
 bool parse_event(const unsigned char *record, size_t len, const struct rss_format *f, struct event *out);
+bool parse_fault(const unsigned char *record, size_t len, unsigned registers, struct fault *out);
+bool parse_mapping(const unsigned char *record, size_t len, struct mapped *out);
+
+/* ---- cfi.c: how a caller is found, as .eh_frame says; no I/O, bounded ---- */
+#define CFI_REGISTERS 34
+enum cfi_rule { CFI_SAME, CFI_UNDEFINED, CFI_AT, CFI_IS, CFI_REGISTER, CFI_AT_EXPRESSION, CFI_IS_EXPRESSION };
+struct cfi_how {
+	uint32_t rule; /* enum cfi_rule */
+	int32_t value; /* AT, IS: added to the CFA; the register; where the expression stands */
+};
+struct cfi_row {
+	uint8_t ra; /* the register that stands for the return address */
+	uint8_t cfa_register;
+	bool cfa_is_expression, signal;
+	int32_t cfa_offset;
+	struct cfi_how registers[CFI_REGISTERS];
+};
+struct cfi {
+	const unsigned char *data; /* of the section */
+	size_t size;
+	uint64_t address; /* of the section, in the file's own terms */
+	bool wide;	  /* addresses have 8 bytes */
+	struct cfi_entry {
+		uint64_t start, end;
+		size_t at;
+	} *entries; /* by cfi_index(); free() them */
+	size_t count;
+};
+typedef bool cfi_read_word(void *context, uint64_t address, uint64_t *out);
+bool cfi_index(struct cfi *c);
+bool cfi_find(const struct cfi *c, uint64_t pc, struct cfi_row *row);
+bool cfi_evaluate(const struct cfi *c, int32_t where, const uint64_t *registers, bool has_first, uint64_t first,
+		  cfi_read_word *read_word, void *context, uint64_t *out);
+
+/* ---- objects.c: the files that are mapped ---- */
+#define OBJECT_SEGMENTS 16
+struct object {
+	uint32_t id;
+	bool loaded, is_elf, wide, has_cfi;
+	bool told; /* in the stream */
+	int fd;
+	uint64_t device, inode;
+	uint32_t build_id_len;
+	unsigned char build_id[64];
+	unsigned segment_count;
+	struct segment {
+		uint64_t address, offset, size;
+	} segments[OBJECT_SEGMENTS];
+	struct cfi cfi;
+	const unsigned char *image; /* the vDSO, in our own memory */
+	size_t image_len;
+	struct object *next;
+	char path[];
+};
+uint32_t object_find(uint64_t device, uint64_t inode, const char *path, size_t path_len);
+struct object *object_at(uint32_t id);
+void object_load(struct object *o, int32_t pid, uint64_t start, uint64_t end);
+uint64_t object_address(const struct object *o, uint64_t offset);
+bool object_bytes(const struct object *o, uint64_t offset, void *out, size_t len);
+
+/* ---- spaces.c: what is mapped where, as events tell it ---- */
+struct mapping {
+	uint64_t start, end, offset;
+	uint32_t object; /* HW_NONE: none, or not kept */
+	uint16_t kind;	 /* enum hw_fault_kind */
+	bool executable;
+};
+struct space {
+	struct mapping *mappings;
+	size_t count, room;
+};
+void space_map(struct space *s, const struct mapped *m);
+const struct mapping *space_find(const struct space *s, uint64_t address);
+void space_copy(struct space *to, const struct space *from);
+void space_clear(struct space *s);
+bool space_read(struct space *s, int32_t pid); /* anew, from /proc/PID/maps */
+
+/* ---- unwind.c: from registers and a copy of the stack to the calls ---- */
+#define CALLS_MAX 127
+struct calls {
+	struct hw_fault_frame frames[CALLS_MAX];
+	unsigned count;
+	uint16_t flags; /* enum hw_fault_stack_flags */
+};
+uint64_t unwind_registers(unsigned *count); /* a set of perf's; 0: of this machine, only call chains are used */
+void unwind_stack(const struct space *s, int32_t pid, const struct fault *f, struct calls *out);
+uint64_t unwind_stack_pointer(const struct fault *f);
+
+/* ---- faults.c: who touches memory first (--faults) ---- */
+const char *faults_attach(pid_t pid); /* NULL, or why not */
+void faults_drain(void);
+void faults_flush(int64_t now);
+void faults_finish(void);
 
 /* ---- rings.c: the rings of perf events, merged ---- */
-const char *rings_open(pid_t pid); /* NULL, or why not */
+struct rings_faults {
+	uint64_t period;    /* each so many are sampled */
+	uint64_t registers; /* a set: which are wanted, with the stack; 0: the kernel's call chain instead */
+	bool kernel;	    /* told: faults of the kernel's side are seen as well */
+	uint32_t stack_bytes; /* told: of each sample */
+};
+const char *rings_open(pid_t pid, struct rings_faults *wish); /* NULL, or why not */
+int64_t rings_count(void);
 void rings_close(void);
 int64_t rings_begin(void); /* how many records were lost since */
 bool rings_next(int64_t horizon, struct event *out);
@@ -383,8 +511,9 @@ _Noreturn void die(const char *text, const char *detail);
 
 /* ---- main.c ---- */
 struct globals {
-	bool trace, exact;
+	bool trace, exact, faults;
 	bool exact_wanted;
+	int64_t faults_bytes; /* each so much of page faults is one sample; 0: none */
 	bool statm_exact;
 	bool batched_per_cpu; /* Linux 6.2 and later: percpu counters; before, 64 pages a thread */
 	long page_size, cpus;
@@ -394,7 +523,7 @@ struct globals {
 	pid_t attached, leave_out; /* 0: none */
 	uint32_t tick, epoch;
 	int64_t snapshot_ns; /* CPU time spent on smaps_rollup */
-	int64_t exact_ns;    /* and on events */
+	int64_t exact_ns;    /* and on events, faults among them */
 	int64_t lost_before; /* events that were lost before those that are read now came */
 };
 extern struct globals g;

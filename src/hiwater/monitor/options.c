@@ -34,7 +34,7 @@ static int number_option(const char *value)
 static void usage(void)
 {
 	puts("usage: hiwater-monitor [--output FILE | --output-fd N] [--mode quiet|trace] [--exact] [--period-ns N]\n"
-	     "                       [--timeout-ns N] [--kill-after-ns N] [--linger-ns N] [--launcher PID]\n"
+	     "                       [--faults BYTES] [--timeout-ns N] [--kill-after-ns N] [--linger-ns N] [--launcher PID]\n"
 	     "                       [--sigmask HEX] [--cgroup DIR] [--rlimit-data BYTES] [--rlimit-as BYTES]\n"
 	     "                       [--] COMMAND [ARG...]\n"
 	     "       hiwater-monitor [--output FILE | --output-fd N] [--period-ns N] [--linger-ns N] [--duration-ns N]\n"
@@ -60,7 +60,7 @@ static void parse_mask(const char *hex, sigset_t *mask)
 struct options parse_options(int argc, char **argv)
 {
 	enum { FD = 256, MODE, EXACT, PERIOD, TIMEOUT, KILL_AFTER, LINGER, LAUNCHER, SIGMASK, CGROUP, RLIMIT_OF_DATA, RLIMIT_OF_AS,
-	       ATTACH, DURATION, LEAVE_OUT, VERSION, HELP };
+	       ATTACH, DURATION, LEAVE_OUT, FAULTS, VERSION, HELP };
 	static const struct option names[] = {
 		{"output", required_argument, 0, 'o'},	     {"output-fd", required_argument, 0, FD},
 		{"mode", required_argument, 0, MODE},	     {"exact", no_argument, 0, EXACT},
@@ -70,7 +70,8 @@ struct options parse_options(int argc, char **argv)
 		{"sigmask", required_argument, 0, SIGMASK},  {"cgroup", required_argument, 0, CGROUP},
 		{"rlimit-data", required_argument, 0, RLIMIT_OF_DATA}, {"rlimit-as", required_argument, 0, RLIMIT_OF_AS},
 		{"attach", required_argument, 0, ATTACH},	     {"duration-ns", required_argument, 0, DURATION},
-		{"leave-out", required_argument, 0, LEAVE_OUT}, {"version", no_argument, 0, VERSION},
+		{"leave-out", required_argument, 0, LEAVE_OUT}, {"faults", required_argument, 0, FAULTS},
+		{"version", no_argument, 0, VERSION},
 		{"help", no_argument, 0, HELP},		     {0}};
 	struct options o = {.output_fd = -1, .launcher = getppid()};
 	int64_t n;
@@ -105,6 +106,10 @@ struct options parse_options(int argc, char **argv)
 			break;
 		case EXACT:
 			g.exact_wanted = true;
+			break;
+		case FAULTS:
+			if (!parse_decimal(optarg, &g.faults_bytes) || g.faults_bytes == 0)
+				die("not a number of bytes", optarg);
 			break;
 		case PERIOD:
 			g.period_ns = time_option("--period-ns", optarg);
@@ -145,8 +150,10 @@ struct options parse_options(int argc, char **argv)
 	}
 	if (o.attach && optind < argc)
 		die("--attach takes no command", argv[optind]);
-	if (o.attach && (g.trace || g.exact_wanted))
-		die("--attach only looks: there is no --mode trace and no --exact", NULL);
+	if (o.attach && (g.trace || g.exact_wanted || g.faults_bytes))
+		die("--attach only looks: there is no --mode trace, no --exact and no --faults", NULL);
+	if (g.faults_bytes && (g.trace || g.exact_wanted))
+		die("--faults excludes --exact and --mode trace", NULL);
 	if (!o.attach && optind >= argc)
 		die("no command; usage: hiwater-monitor [OPTIONS] [--] COMMAND [ARG...]", NULL);
 	o.argv = argv + optind;

@@ -68,6 +68,12 @@ enum hw_type {
 	HW_HEAP_SYMBOLS = 19,   /* of JSON: the names of the addresses in those files */
 	HW_HEAP_EXECUTION = 20, /* of the event stream of the execution that the files are of, if it is not this one */
 	HW_HEAP_PROFILE = 30,   /* of JSON: a profile that another tool made; there are no files of the sampler then */
+	/* Page faults by who made them (--faults): */
+	HW_FAULT_IMAGE = 24,  /* struct hw_fault_image, then its comm: who made faults */
+	HW_FAULT_MODULE = 25, /* struct hw_fault_module, then its build-id and path: a file that stacks or samples name */
+	HW_FAULT_STACK = 26,  /* struct hw_fault_stack, then struct hw_fault_frame[]: calls, innermost first */
+	HW_FAULTS = 27,       /* struct hw_fault[]: sampled page faults */
+	HW_FAULT_TOTALS = 28, /* struct hw_fault_totals: replaces the one before */
 };
 
 /* How a moment was learnt. */
@@ -328,6 +334,75 @@ struct hw_heap_piece { /* hw_record.flags: enum hw_heap_piece_flags */
 	uint64_t total_bytes; /* of the file */
 	uint32_t length;      /* of what follows */
 	uint32_t reserved;
+};
+
+/* A program image, or the copy of one, that made faults. Numbers are of their own: pid and t_ns tell which HW_IMAGE. */
+struct hw_fault_image { /* hw_record.flags: 1: begun by execve, 0: by fork, or not known */
+	int64_t t_ns;
+	uint32_t number;
+	int32_t pid;
+	uint32_t comm_len;
+	uint32_t reserved;
+};
+
+struct hw_fault_module {
+	uint32_t module;
+	uint16_t build_id_len; /* 0: none, or it could not be read */
+	uint16_t path_len;
+};
+
+enum hw_fault_stack_flags {
+	HW_FAULT_STACK_CUT = 1,	    /* it goes on beyond what is kept of it */
+	HW_FAULT_STACK_BROKEN = 2,  /* the next caller could not be found */
+	HW_FAULT_STACK_GUESSED = 4, /* a frame was found by what looks like a return address: nothing describes its code */
+};
+struct hw_fault_stack { /* hw_record.flags: enum hw_fault_stack_flags */
+	uint32_t stack; /* numbered from 0 on */
+	uint32_t frames;
+};
+struct hw_fault_frame {
+	uint64_t address; /* in the file's own terms; without a module in memory's */
+	uint32_t module;  /* HW_NONE: no file, or unknown */
+	uint32_t exact;   /* 1: the instruction itself; 0: where the call returns to, look up the one before */
+};
+
+enum hw_fault_kind { /* what lies at the address; 0 unknown: mostly anonymous memory that was moved by mremap */
+	HW_FAULT_ANON = 1,
+	HW_FAULT_HEAP,    /* brk */
+	HW_FAULT_STACK_MEMORY, /* of the main thread */
+	HW_FAULT_FILE,    /* mapped; the kernel maps up to 64 KiB around what was touched; written privately it is anonymous */
+	HW_FAULT_SHMEM,   /* tmpfs, memfd, System V, shared anonymous memory */
+	HW_FAULT_SPECIAL, /* [vdso] and the like */
+	HW_FAULT_HUGETLB, /* of hugetlbfs, in no RSS */
+};
+enum hw_fault_flags {
+	HW_FAULT_BY_KERNEL = 1, /* touched by a system call, whose caller the stack shows */
+};
+struct hw_fault { /* stands for hw_fault_totals.period faults */
+	int64_t t_ns;
+	uint64_t address;
+	uint32_t image;
+	uint32_t stack;	 /* HW_NONE: not known */
+	uint32_t module; /* mapped at the address; HW_NONE: no file */
+	int32_t tid;
+	uint16_t kind;	/* enum hw_fault_kind */
+	uint16_t flags; /* enum hw_fault_flags */
+	uint32_t reserved;
+};
+
+enum hw_fault_totals_flags {
+	HW_FAULT_KERNEL_SEEN = 1, /* faults of the kernel's side are among them */
+	HW_FAULT_CHAINS = 2,	  /* stacks are the kernel's call chains, by frame pointers */
+};
+struct hw_fault_totals { /* hw_record.flags: enum hw_fault_totals_flags */
+	int64_t t_ns;
+	int64_t period;	 /* each so many faults of a thread on a CPU are one sample */
+	int64_t faults;	 /* counted, of the whole tree */
+	int64_t samples; /* in the stream */
+	int64_t lost;	 /* samples and other records that found no room in the rings */
+	int64_t unkept;	 /* samples whose stacks were too many */
+	int64_t stack_bytes; /* so much of the stack was looked at */
+	int64_t cpu_ns;	 /* of the monitor, for all this */
 };
 
 struct hw_cut {

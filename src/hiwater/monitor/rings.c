@@ -1,7 +1,8 @@
 /* The rings of the kernel's perf events: one a CPU, each with the events of the whole tree on that CPU.
  *
- * The tracepoint is opened on the command while it is held before its execve, with inherit: every descendant is
- * covered from its birth. Records of all rings are handed out in the order of their times (CLOCK_MONOTONIC, as ours),
+ * The event is opened on the command while it is held before its execve, with inherit: every descendant is covered
+ * from its birth (the kernel maps rings of inherited events only where each is bound to a CPU, perf_mmap()). It is the
+ * tracepoint of memory counters (--exact), or page faults, each Nth with registers and stack (--faults). Records of all rings are handed out in the order of their times (CLOCK_MONOTONIC, as ours),
  * up to a horizon: what is stamped earlier than the moment at which the first ring's head was read is in its ring. */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,12 +22,23 @@
 #define LARGEST_RING (UINT64_C(4) << 20)
 #define SMALLEST_RING (UINT64_C(32) << 10)
 #define LONGEST_RECORD 65536
+#define LONGEST_STACK (16U << 10)
+#define SHORTEST_STACK (4U << 10)
 #define NEARLY_FULL 4096 /* what is missing when the next record may not fit */
 #define FORMAT "events/kmem/rss_stat/format"
 
 /* perf_event_open(2). musl's compiler does not find the kernel's headers, so what is used of them stands here. */
-enum { TYPE_TRACEPOINT = 2, FLAG_CLOEXEC = 8 };
-enum { SAMPLE_TID = 1 << 1, SAMPLE_TIME = 1 << 2, SAMPLE_CPU = 1 << 7, SAMPLE_RAW = 1 << 10 };
+enum { TYPE_SOFTWARE = 1, TYPE_TRACEPOINT = 2, FLAG_CLOEXEC = 8, COUNT_PAGE_FAULTS = 2 };
+enum {
+	SAMPLE_TID = 1 << 1,
+	SAMPLE_TIME = 1 << 2,
+	SAMPLE_ADDR = 1 << 3,
+	SAMPLE_CALLCHAIN = 1 << 5,
+	SAMPLE_CPU = 1 << 7,
+	SAMPLE_RAW = 1 << 10,
+	SAMPLE_REGS_USER = 1 << 12,
+	SAMPLE_STACK_USER = 1 << 13
+};
 enum { FORMAT_LOST = 1 << 4 /* since Linux 6.0 */ };
 struct perf_attr { /* struct perf_event_attr, PERF_ATTR_SIZE_VER4 */
 	uint32_t type, size;
@@ -62,6 +74,8 @@ struct ring {
 	bool was_full;
 	struct event next;
 	bool has_next;
+	uint64_t next_at;	/* where its record begins: it is kept until it was handed out */
+	unsigned char *copy;    /* of a record that lies across the ring's end */
 };
 
 static struct ring *rings;
@@ -69,6 +83,8 @@ static struct pollfd *polled; /* one a ring, and one for signals */
 static size_t count;
 static uint64_t size;
 static struct rss_format format;
+static struct rings_faults *faults; /* what of faults is to be sampled; NULL: the tracepoint */
+static struct ring *handed_out;
 
 /* ---- what is to be opened ---- */
 
@@ -140,6 +156,33 @@ static int paranoid(void)
 
 /* ---- opening ---- */
 
+/* A copy of the stack in each sample: the larger the rings, the more of it. */
+static uint32_t stack_bytes(void)
+{
+	uint64_t bytes = size / 64;
+
+	return (uint32_t)(bytes > LONGEST_STACK ? LONGEST_STACK : bytes < SHORTEST_STACK ? SHORTEST_STACK : bytes);
+}
+
+static void ask_for_faults(struct perf_attr *attr)
+{
+	attr->type = TYPE_SOFTWARE;
+	attr->config = COUNT_PAGE_FAULTS;
+	attr->sample_period = faults->period;
+	attr->sample_type = SAMPLE_TID | SAMPLE_TIME | SAMPLE_ADDR | SAMPLE_CPU;
+	if (faults->registers) {
+		attr->sample_type |= SAMPLE_REGS_USER | SAMPLE_STACK_USER;
+		attr->sample_regs_user = faults->registers;
+		attr->sample_stack_user = stack_bytes();
+	} else {
+		attr->sample_type |= SAMPLE_CALLCHAIN;
+		attr->exclude_callchain_kernel = 1;
+	}
+	attr->exclude_kernel = !faults->kernel;
+	attr->disabled = attr->enable_on_exec = 1;
+	attr->mmap = attr->mmap2 = attr->mmap_data = 1;
+}
+
 static int open_event(pid_t pid, int cpu, bool *counts)
 {
 	struct perf_attr attr = {
@@ -147,6 +190,9 @@ static int open_event(pid_t pid, int cpu, bool *counts)
 		.sample_type = SAMPLE_TID | SAMPLE_TIME | SAMPLE_CPU | SAMPLE_RAW, .read_format = FORMAT_LOST,
 		.inherit = 1, .sample_id_all = 1, .comm = 1, .comm_exec = 1, .task = 1,
 		.watermark = 1, .wakeup_watermark = (uint32_t)(size / 4), .use_clockid = 1, .clockid = CLOCK_MONOTONIC};
+
+	if (faults)
+		ask_for_faults(&attr);
 	int fd = (int)syscall(SYS_perf_event_open, &attr, pid, cpu, -1, FLAG_CLOEXEC);
 
 	*counts = fd >= 0;
@@ -163,6 +209,7 @@ void rings_close(void)
 		if (rings[i].page)
 			munmap(rings[i].page, size + (size_t)g.page_size);
 		close(rings[i].fd);
+		free(rings[i].copy);
 	}
 	count = 0;
 }
@@ -207,13 +254,30 @@ static const char *refusal(void)
 	       "(mount -t tracefs tracefs /sys/kernel/tracing; a container needs it mounted from the host)";
 }
 
-/* Opens the events on `pid`. NULL, or why that can not be. */
-const char *rings_open(pid_t pid)
+/* The same of page faults, which are everybody's own up to perf_event_paranoid 2. Debian and Ubuntu have levels above,
+ * at which they are root's (their perf_event_open() asks perf_paranoid_any()). */
+static const char *refusal_of_faults(int error)
+{
+	if (error == EINVAL || error == EOPNOTSUPP)
+		return "this kernel can not sample page faults with call stacks";
+	if (!may_perfmon() && paranoid() > 2)
+		return "this system keeps perf events to root: execute as root, give CAP_PERFMON, or "
+		       "sysctl kernel.perf_event_paranoid=2";
+	return "a seccomp filter or a security module forbids perf events (in a container: docker run "
+	       "--security-opt seccomp=unconfined, or --cap-add PERFMON)";
+}
+
+/* Opens the events on `pid`: of faults if they are described, with those of the kernel's side where that may be (then
+ * `wish->kernel` is set), else of every change of memory. NULL, or why that can not be. */
+const char *rings_open(pid_t pid, struct rings_faults *wish)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	int error;
 
-	if (!find_format())
+	faults = wish;
+	if (faults)
+		faults->kernel = may_perfmon() || paranoid() < 2;
+	else if (!find_format())
 		return refusal();
 	if (cpus < g.cpus)
 		cpus = g.cpus;
@@ -225,10 +289,18 @@ const char *rings_open(pid_t pid)
 		;
 	/* perf_event_mlock_kb a CPU, and RLIMIT_MEMLOCK beyond, limit what may be locked (perf_mmap()); root's is not. */
 	for (;; size /= 2) {
-		if (open_all(pid, cpus))
+		if (open_all(pid, cpus)) {
+			if (faults)
+				faults->stack_bytes = stack_bytes();
 			return NULL;
+		}
 		error = errno;
 		rings_close();
+		if (faults && faults->kernel && error == EACCES) {
+			faults->kernel = false;
+			size *= 2; /* the same once more */
+			continue;
+		}
 		if ((error != EPERM && error != ENOMEM) || size / 2 < SMALLEST_RING || size / 2 < (uint64_t)g.page_size)
 			break;
 	}
@@ -236,6 +308,8 @@ const char *rings_open(pid_t pid)
 		return "there are not as many file descriptors allowed as there are CPUs: raise ulimit -n";
 	if (error == ENOSYS || error == ENOENT)
 		return "this kernel has no perf events for it, or a seccomp filter hides them";
+	if (faults && (error == EACCES || error == EPERM || error == EINVAL || error == EOPNOTSUPP))
+		return refusal_of_faults(error);
 	if (error == EACCES || error == EPERM)
 		return may_perfmon() ? "a seccomp filter or a security module forbids perf events" : refusal();
 	return "the perf events could not be opened";
@@ -254,8 +328,6 @@ static void take_bytes(const struct ring *r, uint64_t from, unsigned char *out, 
 /* Parses the record at the tail, if there is one; what can not be is skipped together with all behind it. */
 static void advance(struct ring *r)
 {
-	static unsigned char copy[LONGEST_RECORD];
-
 	r->has_next = false;
 	while (!r->has_next && r->head - r->tail >= sizeof(struct record_head)) {
 		struct record_head head;
@@ -268,12 +340,28 @@ static void advance(struct ring *r)
 			return;
 		}
 		if (at + head.size > size) {
-			take_bytes(r, r->tail, copy, head.size);
-			record = copy;
+			if (!r->copy)
+				r->copy = malloc(LONGEST_RECORD);
+			if (!r->copy) {
+				r->tail += head.size;
+				continue;
+			}
+			take_bytes(r, r->tail, r->copy, head.size);
+			record = r->copy;
 		}
+		r->next_at = r->tail;
 		r->tail += head.size;
-		r->has_next = parse_event(record, head.size, &format, &r->next) && r->next.kind != EVENT_OTHER;
+		r->has_next = parse_event(record, head.size, faults ? NULL : &format, &r->next) &&
+			      r->next.kind != EVENT_OTHER;
 	}
+}
+
+/* What was handed out last is done with. */
+static void go_on(void)
+{
+	if (handed_out)
+		advance(handed_out);
+	handed_out = NULL;
 }
 
 /* How many records did not fit in, beyond those that are known already. */
@@ -296,6 +384,7 @@ int64_t rings_begin(void)
 {
 	int64_t lost = 0;
 
+	go_on();
 	for (size_t i = 0; i < count; i++) {
 		struct ring *r = &rings[i];
 
@@ -313,10 +402,12 @@ int64_t rings_begin(void)
 	return lost;
 }
 
-/* The earliest event up to the horizon (a time of CLOCK_MONOTONIC). */
+/* The earliest event up to the horizon (a time of CLOCK_MONOTONIC). Its record stays until the next call. */
 bool rings_next(int64_t horizon, struct event *out)
 {
 	struct ring *first = NULL;
+
+	go_on();
 
 	for (size_t i = 0; i < count; i++)
 		if (rings[i].has_next && (!first || rings[i].next.t_ns < first->next.t_ns))
@@ -330,16 +421,31 @@ bool rings_next(int64_t horizon, struct event *out)
 		first->lost += out->lost;
 		first->was_full = false;
 	}
-	advance(first);
+	handed_out = first;
 	return true;
 }
 
 /* Gives the room of what was read back to the kernel. */
 void rings_end(void)
 {
+	go_on();
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* all is read by now */
 	for (size_t i = 0; i < count; i++)
-		rings[i].page->data_tail = rings[i].tail;
+		rings[i].page->data_tail = rings[i].has_next ? rings[i].next_at : rings[i].tail;
+}
+
+/* How many events came, sampled or not. */
+int64_t rings_count(void)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t values[2] = {0, 0};
+
+		if (read(rings[i].fd, values, rings[i].counts ? 16 : 8) >= 8)
+			sum += (int64_t)values[0];
+	}
+	return sum;
 }
 
 /* What was lost so late that no record could tell: nothing more came. */

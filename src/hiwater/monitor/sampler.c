@@ -156,6 +156,7 @@ void sampler_tick(int64_t now)
 	bool any = false;
 
 	exact_drain();
+	faults_drain();
 
 	if (g.stats.ticks > 0 && now - last_ns > g.stats.longest_gap_ns)
 		g.stats.longest_gap_ns = now - last_ns;
@@ -208,6 +209,7 @@ void sampler_flush(int64_t now)
 	tree_write();
 	limit_write();
 	ledger_write();
+	faults_flush(now);
 	g.stats.t_ns = now;
 	g.stats.cpu_ns = cpu_ns();
 	g.stats.events_cpu_ns = g.exact ? g.exact_ns : -1;
@@ -222,6 +224,8 @@ int32_t sampler_finish(int64_t now)
 	int32_t left_alive = 0;
 
 	exact_drain();
+	faults_drain();
+	faults_finish();
 	if (!births_are_told()) { /* twice: a pid that is not there yet gets a second look */
 		discover(now);
 		discover(now);

@@ -75,6 +75,12 @@ static void gone(pid_t pid, int status, const struct rusage *ru, int64_t now)
 		proc_end(p, now, HW_PROC_REAPED, status, ru);
 }
 
+static void events_drain(void)
+{
+	exact_drain();
+	faults_drain();
+}
+
 /* Takes one change of a child. False: there was none, or waiting was interrupted. */
 static bool reap_one(int options)
 {
@@ -87,7 +93,7 @@ static bool reap_one(int options)
 		return false;
 	}
 	if (!WIFSTOPPED(status)) {
-		exact_drain(); /* its exit was an event before we were told */
+		events_drain(); /* its exit was an event before we were told */
 		gone(pid, status, &ru, now_ns());
 		return true;
 	}
@@ -164,7 +170,7 @@ static int64_t step(void)
 	if (now >= sampler_next())
 		sampler_tick(now);
 	else
-		exact_drain();
+		events_drain();
 	timeout = check_timeout(now);
 	end = check_finished(now);
 	if (timeout < sampler_next())
@@ -204,7 +210,7 @@ static bool sleep_until(int64_t when)
 	struct timespec t = {left > 0 ? left / NS_PER_S : 0, left > 0 ? left % NS_PER_S : 0};
 	siginfo_t info;
 
-	if (g.exact) {
+	if (g.exact || g.faults) {
 		rings_sleep(handled, &t);
 		t = (struct timespec){0, 0};
 	}

@@ -15,6 +15,7 @@ from hiwater.recording.wire import EndedByCode, ImageEndedBy, ImageFlags, Proces
 
 if TYPE_CHECKING:
     from hiwater.recording.cgroup import Cgroup
+    from hiwater.recording.faults import FaultRecords, PackedFaults
     from hiwater.recording.ledger import LedgerSnapshot, PackedLedger
     from hiwater.recording.timeline import Timeline, TreeTimeline
 
@@ -373,6 +374,8 @@ class Recording(Figures):
     """The stream itself."""
     cgroup: Cgroup | None = None
     """The cgroup that was made for the command, if one was."""
+    packed_faults: PackedFaults | None = field(default=None, repr=False, compare=False)
+    """As they stand in the stream; see ``faults``."""
     stdout: bytes | str | None = field(default=None, repr=False, compare=False)
     """What the command wrote, if that was captured; not part of the file."""
     stderr: bytes | str | None = field(default=None, repr=False, compare=False)
@@ -386,6 +389,13 @@ class Recording(Figures):
     def images(self) -> tuple[Image, ...]:
         """All program images of all processes."""
         return tuple(image for process in self.observed_processes for image in process.images)
+
+    @cached_property
+    def faults(self) -> FaultRecords | None:
+        """Sampled page faults, by who made them; ``None`` where they were not recorded (``hiwater faults`` does)."""
+        if self.packed_faults is None or not self.packed_faults.spans:
+            return None
+        return self.packed_faults.unpack()
 
     @cached_property
     def ledgers(self) -> tuple[LedgerSnapshot, ...]:

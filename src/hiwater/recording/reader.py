@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiwater.errors import NewerRecordingError, NotARecordingError, RecordingError
-from hiwater.recording import wire
+from hiwater.recording import faults, wire
 from hiwater.recording.ledger import PackedLedger
 from hiwater.recording.model import (
     Cut,
@@ -144,6 +144,7 @@ class Reader:
         self.cut: Cut | None = None
         self.end: End | None = None
         self.cgroup: dict[int, dict[str, str]] = {}
+        self.faults: list[tuple[int, int, int, int]] = []
 
     def read(self) -> Recording:
         """The recording, of which there is no more than this."""
@@ -184,6 +185,7 @@ class Reader:
             tree_timeline=TreeTimeline(self.data, tuple(self.tree_chunks), self.header.page_size, order),
             data=self.data,
             cgroup=self._cgroup_read(),
+            packed_faults=faults.PackedFaults(self.data, self.order, tuple(self.faults)),
         )
 
     def next(self, data: bytes) -> Reader:
@@ -232,6 +234,8 @@ class Reader:
             if size > stop - at:
                 break
             handler = handlers.get(kind)
+            if kind in faults.TYPES:
+                self.faults.append((kind, flags, at + head.size, at + size))
             if handler is not None:
                 try:
                     handler(flags, at + head.size, at + size)

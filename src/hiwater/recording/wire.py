@@ -32,6 +32,12 @@ TREE_PEAK = "8qII"
 TREE_UPPER = "IIq"
 STATS = "24q"
 HEAP_PIECE = "IIQQII"
+FAULT_IMAGE = "qIiII"
+FAULT_MODULE = "IHH"
+FAULT_STACK = "II"
+FAULT_FRAME = "QII"
+FAULT = "qQIIIiHHI"
+FAULT_TOTALS = "8q"
 CUT = "qii"
 END = "qqiiiiqqq"
 
@@ -60,6 +66,11 @@ class RecordType(IntEnum):
     HEAP_SYMBOLS = 19
     HEAP_EXECUTION = 20
     HEAP_PROFILE = 30
+    FAULT_IMAGE = 24
+    FAULT_MODULE = 25
+    FAULT_STACK = 26
+    FAULTS = 27
+    FAULT_TOTALS = 28
 
 
 class HeapFlags(IntFlag):
@@ -175,6 +186,53 @@ class MapFlags(IntFlag):
     """The file has no name any more."""
     ON_TMPFS = 32
     """The file takes memory, not disk."""
+
+
+class FaultStackFlags(IntFlag):
+    """``enum hw_fault_stack_flags``."""
+
+    CUT = 1
+    """It goes on beyond what is kept of it."""
+    BROKEN = 2
+    """The next caller could not be found."""
+    GUESSED = 4
+    """A frame was found by what looks like a return address: nothing describes its code."""
+
+
+class FaultKind(IntEnum):
+    """``enum hw_fault_kind``: what lies at the address."""
+
+    UNKNOWN = 0
+    """Mostly anonymous memory that was moved by mremap."""
+    ANON = 1
+    HEAP = 2
+    """brk."""
+    STACK = 3
+    """Of the main thread."""
+    FILE = 4
+    """Mapped; what was written to a private mapping is anonymous from then on."""
+    SHMEM = 5
+    """tmpfs, memfd, System V, shared anonymous memory."""
+    SPECIAL = 6
+    """``[vdso]`` and the like."""
+    HUGETLB = 7
+    """Of hugetlbfs, which is in no RSS."""
+
+
+class FaultFlags(IntFlag):
+    """``enum hw_fault_flags``."""
+
+    BY_KERNEL = 1
+    """Touched by a system call, whose caller the stack shows."""
+
+
+class FaultTotalsFlags(IntFlag):
+    """``enum hw_fault_totals_flags``."""
+
+    KERNEL_SEEN = 1
+    """Faults of the kernel's side are among them."""
+    CHAINS = 2
+    """The stacks are the kernel's call chains, by frame pointers."""
 
 
 class EndedByCode(IntEnum):

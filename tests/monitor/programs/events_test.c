@@ -36,9 +36,34 @@ static struct rss_format format_of(const char *text)
 
 static void sane(const struct event *e)
 {
-	assert(e->kind <= EVENT_LOST);
+	assert(e->kind <= EVENT_MAP);
 	assert(e->bytes >= 0 && e->lost >= 0 && e->name_len <= sizeof(e->name));
 	assert(e->kind != EVENT_RSS || e->member < RSS_MEMBERS);
+}
+
+/* Every byte that a parser says is there can be read. */
+static void touch(const unsigned char *data, size_t len)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < len; i++)
+		sum += data[i];
+	assert(sum <= 255 * len);
+}
+
+static void of_faults(const unsigned char *data, size_t len, const struct event *e)
+{
+	struct fault f;
+	struct mapped m;
+
+	for (unsigned registers = 0; e->kind == EVENT_FAULT && registers <= FAULT_REGISTERS; registers += 11) {
+		if (!parse_fault(data, len, registers, &f))
+			continue;
+		touch(f.stack, f.stack_len);
+		touch(f.chain, f.chain_len * 8);
+	}
+	if (e->kind == EVENT_MAP && parse_mapping(data, len, &m))
+		touch((const unsigned char *)m.name, m.name_len);
 }
 
 static void all_parsers(const unsigned char *data, size_t len)
@@ -51,6 +76,10 @@ static void all_parsers(const unsigned char *data, size_t len)
 	memcpy(copy, data, len);
 	if (parse_event(copy, len, &usual, &e))
 		sane(&e);
+	if (parse_event(copy, len, NULL, &e)) {
+		sane(&e);
+		of_faults(copy, len, &e);
+	}
 	if (parse_rss_format((const char *)copy, len, &f)) {
 		assert(f.id >= 0 && (f.bytes_size == 4 || f.bytes_size == 8) && f.mm_id <= 4096 && f.bytes <= 4096);
 		if (parse_event(copy, len, &f, &e))
@@ -208,6 +237,61 @@ static void records(void)
 	}
 }
 
+/* pid, tid, time, address, CPU; ABI and registers; the stack, and how much of it was filled */
+static void fault_sample(uint64_t abi, uint64_t stack, uint64_t filled)
+{
+	begin(9, 2);
+	u32(100), u32(101), u64(12345), u64(0x7f0000001000), u32(3), u32(0);
+	u64(abi);
+	for (uint64_t i = 0; abi && i < 17; i++)
+		u64(1000 + i);
+	u64(stack);
+	for (uint64_t i = 0; i < stack / 8; i++)
+		u64(i);
+	if (stack)
+		u64(filled);
+	finish();
+}
+
+static void faults(void)
+{
+	struct event e;
+	struct fault f;
+	struct mapped m;
+
+	fault_sample(2, 64, 48);
+	CHECK(parse_event(record, length, NULL, &e) && e.kind == EVENT_FAULT && e.pid == 100 && e.tid == 101 &&
+	      e.t_ns == 12345 && e.cpu == 3);
+	CHECK(parse_fault(record, length, 17, &f) && !f.kernel && f.address == 0x7f0000001000 && f.abi == 2 &&
+	      f.registers[16] == 1016 && f.stack_len == 48 && f.stack[8] == 1);
+	fault_sample(2, 64, 100); /* more than was set aside */
+	CHECK(parse_fault(record, length, 17, &f) && f.stack_len == 64);
+	fault_sample(0, 0, 0); /* a thread of the kernel */
+	CHECK(parse_fault(record, length, 17, &f) && f.abi == 0 && f.stack_len == 0);
+	fault_sample(2, 64, 48);
+	for (size_t len = 8; len < length; len++) {
+		unsigned char *cut = malloc(len);
+
+		memcpy(cut, record, len);
+		CHECK(!parse_fault(cut, len, 17, &f));
+		free(cut);
+	}
+	begin(9, 1); /* by the kernel, with a chain */
+	u32(100), u32(101), u64(12345), u64(4096), u32(3), u32(0), u64(2), u64((uint64_t)-512), u64(0x401000), finish();
+	CHECK(parse_fault(record, length, 0, &f) && f.kernel && f.chain_len == 2);
+	memset(record + 40, 0xff, 8); /* so many addresses as no record holds */
+	CHECK(!parse_fault(record, length, 0, &f));
+
+	begin(10, 2);
+	u32(100), u32(101), u64(0x400000), u64(0x1000), u64(0x2000), u32(8), u32(1), u64(77), u64(0), u32(5), u32(2);
+	add("/bin/true\0\0\0\0\0\0", 16), trailer(100, 101, 12, 0);
+	CHECK(parse_event(record, length, NULL, &e) && e.kind == EVENT_MAP && e.pid == 100 && e.t_ns == 12);
+	CHECK(parse_mapping(record, length, &m) && m.start == 0x400000 && m.len == 0x1000 && m.offset == 0x2000 &&
+	      m.inode == 77 && m.protection == 5 && m.flags == 2 && m.name_len == 9 && memcmp(m.name, "/bin/true", 9) == 0);
+	memset(record + 24, 0xff, 8); /* beyond the end of all addresses */
+	CHECK(!parse_mapping(record, length, &m));
+}
+
 static uint64_t state;
 
 static uint64_t next_random(void)
@@ -219,7 +303,7 @@ static uint64_t next_random(void)
 static void fuzz(uint64_t seed, long rounds)
 {
 	static unsigned char data[1024];
-	static const uint32_t types[] = {2, 3, 4, 7, 9, 13};
+	static const uint32_t types[] = {2, 3, 4, 7, 9, 10, 13};
 
 	state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	for (long i = 0; i < rounds; i++) {
@@ -229,11 +313,11 @@ static void fuzz(uint64_t seed, long rounds)
 			len = strlen(format_6);
 			memcpy(data, format_6, len);
 		} else {
-			len = next_random() % 128;
+			len = next_random() % 512;
 			for (size_t at = 0; at < len; at++)
 				data[at] = (unsigned char)next_random();
 			if (len >= 8) {
-				uint32_t type = types[next_random() % 6];
+				uint32_t type = types[next_random() % 7];
 				uint16_t size = (uint16_t)len;
 
 				memcpy(data, &type, sizeof(type));
@@ -258,6 +342,7 @@ int main(int argc, char **argv)
 	} else {
 		formats();
 		records();
+		faults();
 	}
 	return failures > 0;
 }
