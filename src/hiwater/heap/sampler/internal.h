@@ -26,6 +26,10 @@
 
 #define MAX_FRAMES 256u
 #define MAX_PYTHON_FRAMES 128u
+
+/* A thread's countdown is no longer, so that what it has counted gets into the head now and then. */
+#define UNFLUSHED (UINT64_C(256) << 10)
+
 #define NS_PER_S INT64_C(1000000000)
 
 /* --- the next functions of these names: the C library's, or those of an allocator that the program is linked with --- */
@@ -106,7 +110,7 @@ struct scratch {
 	uintptr_t native[MAX_FRAMES];
 	struct python_frame python[MAX_PYTHON_FRAMES];
 };
-extern uint64_t in_use; /* estimated from the samples */
+extern uint64_t in_use, told_most; /* estimated from the samples */
 extern uint64_t fixed_mean;
 extern bool sampling_on;
 struct caught {
@@ -117,7 +121,7 @@ bool enter(void); /* the sampler begins to run in this thread: false where it do
 void leave(void);
 bool catch_stack(struct caught *caught, const void *within);
 void counters_flush(struct hw_thread *self); /* under the lock */
-void free_flush(void);
+void counters_add(struct hw_heap_totals *totals, const struct hw_thread *thread);
 void sample_write(void *address, size_t bytes, uint16_t kind, const void *within);
 bool sample_gone_as(void *address, struct live *removed);
 void sample_back(const struct live *removed);
@@ -132,6 +136,6 @@ void process_end(bool forever); /* flushes; true: the process ends now */
 void process_goes_on(void); /* the execve failed that process_end(false) was for */
 void thread_begin(struct hw_thread *self); /* its first allocation */
 void process_check(void); /* a child of clone() without fork() is noticed here */
-extern struct hw_thread *threads;
+void totals_now(struct hw_heap_totals *totals); /* under the lock */
 
 #endif

@@ -130,7 +130,6 @@ static COLD void *given(void *block, size_t bytes, uint16_t kind, const void *wi
 		return NULL;
 	}
 	hw_self.allocations++;
-	hw_self.allocated_bytes += bytes;
 	if (hw_self.left < 0 && sample_settle(&hw_self))
 		sample_write(block, bytes, kind, within);
 	return block;
@@ -141,23 +140,16 @@ static COLD void *malloc_slowly(size_t bytes)
 	return given(real.malloc(bytes), bytes, HW_HEAP_MALLOC, __builtin_frame_address(0));
 }
 
+/* A jump at the end, no call: so a small allocation that fails is counted nevertheless. Large ones come by the slow way,
+ * as no thread's countdown is longer than UNFLUSHED. */
 EXPORT void *malloc(size_t bytes)
 {
-	void *block;
-
 	if (UNLIKELY(inside > 0))
 		return malloc_inside(bytes);
 	if (UNLIKELY((hw_self.left -= (int64_t)bytes) < 0))
 		return malloc_slowly(bytes);
 	hw_self.allocations++;
-	hw_self.allocated_bytes += bytes;
-	block = real.malloc(bytes);
-	if (UNLIKELY(block == NULL)) {
-		hw_self.left += (int64_t)bytes;
-		hw_self.allocations--;
-		hw_self.allocated_bytes -= bytes;
-	}
-	return block;
+	return real.malloc(bytes);
 }
 
 static COLD void *calloc_slowly(size_t count, size_t size)
@@ -168,7 +160,6 @@ static COLD void *calloc_slowly(size_t count, size_t size)
 EXPORT void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
-	void *block;
 
 	if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
 		return real.calloc(count, size); /* which refuses it */
@@ -180,14 +171,7 @@ EXPORT void *calloc(size_t count, size_t size)
 	if (UNLIKELY((hw_self.left -= (int64_t)bytes) < 0))
 		return calloc_slowly(count, size);
 	hw_self.allocations++;
-	hw_self.allocated_bytes += bytes;
-	block = real.calloc(count, size);
-	if (UNLIKELY(block == NULL)) {
-		hw_self.left += (int64_t)bytes;
-		hw_self.allocations--;
-		hw_self.allocated_bytes -= bytes;
-	}
-	return block;
+	return real.calloc(count, size);
 }
 
 static COLD void free_slowly(void *block)
@@ -205,11 +189,7 @@ EXPORT void free(void *block)
 		free_slowly(block);
 		return;
 	}
-	if (LIKELY(inside == 0)) {
-		hw_self.frees += block != NULL;
-		if (UNLIKELY(hw_self.frees % 65536 == 65535))
-			free_flush();
-	}
+	hw_self.frees += block != NULL && inside == 0;
 	real.free(block);
 }
 
@@ -254,7 +234,6 @@ EXPORT void *realloc(void *old, size_t bytes)
 	block = real.realloc(old, bytes);
 	if (LIKELY(block != NULL)) {
 		hw_self.allocations++;
-		hw_self.allocated_bytes += bytes;
 		hw_self.frees += old != NULL;
 	} else {
 		hw_self.left += (int64_t)bytes;

@@ -12,7 +12,7 @@
 
 #include "internal.h"
 
-struct hw_thread *threads; /* under the lock */
+static struct hw_thread *threads; /* under the lock */
 static struct scratch *scratches; /* of threads that ended */
 static uint64_t seed;
 static pthread_key_t farewell_key;
@@ -155,6 +155,7 @@ static void begin_as_child(void)
 	threads = NULL;
 	/* What this thread has counted is its parent's to tell. The distance is drawn anew, by a generator of its own. */
 	self->allocations = self->allocated_bytes = self->frees = 0;
+	self->origin = 0;
 	self->python_allocations = self->python_allocated_bytes = self->python_frees = 0;
 	self->begun = self->sampling = false;
 	self->left = 0;
@@ -192,6 +193,16 @@ static void notice_forks(void)
 
 /* --- begin and end --- */
 
+/* With what threads have counted and not added yet. */
+void totals_now(struct hw_heap_totals *totals)
+{
+	unsigned most = 1000; /* a look at more of them would take long */
+
+	*totals = head->totals;
+	for (const struct hw_thread *thread = threads; thread != NULL && most-- > 0; thread = thread->next)
+		counters_add(totals, thread);
+}
+
 static void configure(void)
 {
 	uint64_t random = 0;
@@ -220,7 +231,7 @@ __attribute__((constructor)) static void begin(void)
 	farewell_key_made = pthread_key_create(&farewell_key, farewell) == 0;
 	notice_forks();
 	moment_init();
-	head->unflushed_bytes = UINT64_C(4) << 20;
+	head->unflushed_bytes = UNFLUSHED;
 	if (out_open(false)) {
 		modules_refresh();
 		if (python_init())
@@ -232,37 +243,19 @@ __attribute__((constructor)) static void begin(void)
 		leave();
 }
 
-/* Adds what other threads have counted; they run on, so it is a look at a moment. */
-static void flush_all(void)
-{
-	struct hw_heap_totals *totals = &head->totals;
-
-	counters_flush(&hw_self);
-	for (struct hw_thread *other = threads; other != NULL; other = other->next) {
-		totals->allocations += other->allocations;
-		totals->allocated_bytes += other->allocated_bytes;
-		totals->frees += other->frees;
-		totals->python_allocations += other->python_allocations;
-		totals->python_allocated_bytes += other->python_allocated_bytes;
-		totals->python_frees += other->python_frees;
-	}
-}
-
 void process_end(bool forever)
 {
-	static bool ended;
-
-	if (!out_is_on() || (uint32_t)getpid() != owner || !enter())
+	if (!sampling_on || (uint32_t)getpid() != owner || !enter())
 		return;
-	if (forever && !ended && lock_take()) {
-		flush_all();
+	moment_tell(true);
+	if (forever && lock_take()) {
+		/* Threads that run on until the very end are not to add theirs once more. */
+		totals_now(&head->totals);
+		sampling_on = false;
 		lock_give();
 	}
-	if (!ended)
-		moment_tell(true);
-	ended = forever;
-	head->flags |= HW_HEAP_ENDED;
 	head->end_ns = now_ns();
+	head->flags |= HW_HEAP_ENDED;
 	leave();
 }
 

@@ -18,8 +18,12 @@
 
 struct hw_thread {
 	int64_t left; /* bytes until something is to be done; below 0 only within the allocator's functions */
-	/* Not yet added to the head. Only this thread writes them. */
-	uint64_t allocations, allocated_bytes, frees;
+	int inside;
+	/* Not yet added to the head. Only this thread writes them. What was allocated since `left` was `origin` is their
+	 * difference (Python's too), so that malloc has one sum less to keep. */
+	uint64_t allocations, frees;
+	int64_t origin;
+	uint64_t allocated_bytes;
 	uint64_t python_allocations, python_allocated_bytes, python_frees;
 
 	uint64_t rest;	 /* of the distance to the next sample, beyond `left` */
@@ -40,7 +44,7 @@ struct hw_thread {
 extern _Thread_local struct hw_thread hw_self HW_TLS;
 
 /* Above 0: nothing is sampled or counted. For those who serve their allocations by other functions of the family. */
-extern _Thread_local int inside HW_TLS;
+#define inside hw_self.inside
 
 /* The countdown has ended: is it a sample's end? Begins it anew where not. */
 bool sample_settle(struct hw_thread *self);
@@ -63,7 +67,7 @@ static inline uint32_t live_hash(uintptr_t address)
 {
 	uint64_t unit = (uint64_t)address >> 4;
 
-	return (uint32_t)((unit ^ ((unit >> LIVE_BITS_LOG2) * 0x9e3779b1u)) & ((1u << LIVE_BITS_LOG2) - 1));
+	return (uint32_t)(unit ^ (unit >> LIVE_BITS_LOG2)) & ((1u << LIVE_BITS_LOG2) - 1);
 }
 
 static inline bool live_maybe(const void *address)

@@ -18,15 +18,12 @@
 #define SAMPLES_PER_S 8000
 #define PERIOD_SAMPLES 64u
 
-/* The most that a thread keeps to itself: each so many bytes it adds its counters to the head. */
-#define UNFLUSHED (UINT64_C(4) << 20)
 
 _Thread_local struct hw_thread hw_self HW_TLS;
-_Thread_local int inside HW_TLS;
 
-uint64_t in_use, fixed_mean;
+uint64_t in_use, told_most, fixed_mean;
 bool sampling_on;
-static uint64_t told_most, told_last; /* estimates of the memory in use, when the totals were told */
+static uint64_t told_last; /* the memory in use when the totals were told; told_most: the most of it */
 
 __attribute__((weak)) unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut)
 {
@@ -93,18 +90,33 @@ void count_skipped(size_t bytes)
 	__atomic_fetch_add(&head->skipped_bytes, bytes, __ATOMIC_RELAXED);
 }
 
+/* The countdown goes on from another number: what it has counted is kept. */
+static void account(struct hw_thread *self, int64_t left)
+{
+	self->allocated_bytes += (uint64_t)(self->origin - self->left);
+	self->origin = self->left = left;
+}
+
 void counters_flush(struct hw_thread *self)
 {
-	struct hw_heap_totals *totals = &head->totals;
-
-	totals->allocations += self->allocations;
-	totals->allocated_bytes += self->allocated_bytes;
-	totals->frees += self->frees;
-	totals->python_allocations += self->python_allocations;
-	totals->python_allocated_bytes += self->python_allocated_bytes;
-	totals->python_frees += self->python_frees;
+	account(self, self->left);
+	counters_add(&head->totals, self);
 	self->allocations = self->allocated_bytes = self->frees = 0;
 	self->python_allocations = self->python_allocated_bytes = self->python_frees = 0;
+}
+
+/* Of another thread that runs meanwhile it is a look at a moment. */
+void counters_add(struct hw_heap_totals *totals, const struct hw_thread *thread)
+{
+	int64_t bytes = (int64_t)thread->allocated_bytes + thread->origin - thread->left -
+			(int64_t)thread->python_allocated_bytes;
+
+	totals->allocations += thread->allocations;
+	totals->allocated_bytes += bytes > 0 ? (uint64_t)bytes : 0;
+	totals->frees += thread->frees;
+	totals->python_allocations += thread->python_allocations;
+	totals->python_allocated_bytes += thread->python_allocated_bytes;
+	totals->python_frees += thread->python_frees;
 }
 
 /* --- the distance to the next sample --- */
@@ -133,7 +145,7 @@ static void next_distance(struct hw_thread *self)
 {
 	self->mean = mean_now(self);
 	self->rest = draw_distance(&self->random, self->mean);
-	self->left = (int64_t)(self->rest < UNFLUSHED ? self->rest : UNFLUSHED);
+	account(self, (int64_t)(self->rest < UNFLUSHED ? self->rest : UNFLUSHED));
 	self->rest -= (uint64_t)self->left;
 }
 
@@ -161,11 +173,7 @@ bool sample_settle(struct hw_thread *self)
 
 	process_check();
 	if (!sampling_on) {
-		self->left = INT64_MAX / 2;
-		return false;
-	}
-	if (self->sampling) {
-		self->left = 0; /* a signal handler in the middle of all this: the distance goes on afterwards */
+		account(self, INT64_MAX / 2);
 		return false;
 	}
 	for (;;) {
@@ -173,13 +181,13 @@ bool sample_settle(struct hw_thread *self)
 			uint64_t more = self->rest < UNFLUSHED ? self->rest : UNFLUSHED;
 
 			self->rest -= more;
-			self->left += (int64_t)more;
+			account(self, self->left + (int64_t)more);
 		} else if (!self->begun || self->mean == 0) {
 			int64_t used = self->left;
 
 			thread_begin(self);
 			next_distance(self);
-			self->left += used;
+			account(self, self->left + used);
 		} else {
 			due = true;
 			break;
@@ -187,7 +195,7 @@ bool sample_settle(struct hw_thread *self)
 		if (self->left >= 0)
 			break;
 	}
-	if (!due && self->allocated_bytes + self->python_allocated_bytes >= UNFLUSHED && enter()) {
+	if (!due && self->allocated_bytes >= UNFLUSHED && enter()) {
 		if (lock_take()) {
 			counters_flush(self);
 			lock_give();
@@ -381,22 +389,6 @@ void sample_back(const struct live *removed)
 	errno = saved;
 }
 
-/* A thread that frees and never allocates. */
-void free_flush(void)
-{
-	int saved = errno;
-
-	process_check();
-	if (sampling_on && enter()) {
-		if (lock_take()) {
-			counters_flush(&hw_self);
-			lock_give();
-		}
-		leave();
-	}
-	errno = saved;
-}
-
 /* --- records for others --- */
 
 bool sample_record(uint16_t type, uint16_t flags, const void *fixed, size_t fixed_size, const void *one,
@@ -417,14 +409,4 @@ bool sample_record(uint16_t type, uint16_t flags, const void *fixed, size_t fixe
 	}
 	lock_give();
 	return to != NULL;
-}
-
-void sample_code(uint32_t code, uint32_t first_line, const char *name, uint32_t name_len, const char *file,
-		 uint32_t file_len)
-{
-	struct hw_heap_code record = {.code = code, .first_line = first_line};
-
-	record.name_len = (uint16_t)(name_len > 20000 ? 20000 : name_len);
-	record.file_len = (uint16_t)(file_len > 20000 ? 20000 : file_len);
-	sample_record(HW_HEAP_CODE, 0, &record, sizeof(record), name, record.name_len, file, record.file_len);
 }
