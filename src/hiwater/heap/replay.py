@@ -139,10 +139,18 @@ class Replay:
         return array("q", accumulate(self._changes(False)))
 
     def mean_at(self, t_ns: int) -> int | None:
-        """The mean distance of two samples that was in force; ``None``: nothing was sampled by then."""
-        for at in range(bisect_right(self.times, t_ns) - 1, -1, -1):
-            if self._events[at] >= 0:
-                return self.log.samples.kinds[self.log.samples.what[self._events[at]]][3]
+        """Mean distance of the samples that lived then: the median, each counted with the bytes that it stands for, as
+        each thread adapts its own. ``None``: nothing lived."""
+        live: dict[int, None] = {}
+        _apply(live, self._events[: bisect_right(self.times, t_ns)])
+        bytes_of: Counter[int] = Counter()
+        for alike, count in Counter(map(self.log.samples.what.__getitem__, live)).items():
+            bytes_of[self.log.samples.kinds[alike][3]] += round(count * self.weights[alike].bytes)
+        half, passed = bytes_of.total() / 2, 0
+        for mean in sorted(bytes_of):
+            passed += bytes_of[mean]
+            if passed >= half:
+                return mean
         return self.log.head.mean_bytes
 
     def at(self, t_ns: int) -> Live:

@@ -158,7 +158,8 @@ def test_many_moments_in_one_pass_are_each_what_one_alone_is() -> None:
     assert lives[10].in_use_bytes == sum(one.in_use_bytes for one in lives[10].holdings)
 
 
-def test_the_mean_that_was_in_force() -> None:
-    """It changes as the heap grows."""
-    log = Log(mean=100).alloc(10, 0xA00, 16, mean=512).alloc(20, 0xB00, 16, mean=1024).free(25, 0xB00)
-    assert [replay(log).mean_at(START_NS + at) for at in (5, 15, 99)] == [100, 512, 1024]
+def test_the_mean_of_what_lives() -> None:
+    """It changes as the heap grows, and each thread has its own: what most of the memory was sampled with counts."""
+    log = Log(mean=100).alloc(10, 0xA00, 16, mean=512).alloc(20, 0xB00, 16, mean=1024).alloc(22, 0xC00, 1, mean=1)
+    log.free(25, 0xB00)
+    assert [replay(log).mean_at(START_NS + at) for at in (5, 15, 23, 99)] == [100, 512, 1024, 512]
