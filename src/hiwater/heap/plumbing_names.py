@@ -45,7 +45,7 @@ RUST = r"""
 
 GO = r"""
     runtime\.(?!main$).* runtime/internal/.* internal/runtime/.*
-    reflect\.(unsafe_New\w*|growslice|makemap\w*|New|MakeSlice|MakeMap\w*)
+    x_cgo_mmap _cgo_\w+ reflect\.(unsafe_New\w*|growslice|makemap\w*|New|MakeSlice|MakeMap\w*)
 """
 
 # Allocators of CPython and the constructors of its types: they count where no frame of Python is there.

@@ -97,6 +97,7 @@ _MACHINES = {3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC 64", 22: "S/390",
     183: "AArch64", 243: "RISC-V", 258: "LoongArch"
 }  # fmt: skip
 """e_machine of elf(5)."""
+_CPP_RUNTIMES = ("libstdc++.so", "libc++.so", "libc++abi.so", "libsupc++.so")
 _SANITIZERS = (
     ("AddressSanitizer", "__asan_init", "asan"),
     ("ThreadSanitizer", "__tsan_init", "tsan"),
@@ -244,6 +245,8 @@ def _of_closure(program: Program, elf: Elf) -> Verdict | None:
     )
     carrier = path
     library: Library | None = None
+    wants_new = _mentions_new(elf)
+    answers_new = False
     for each in libraries:
         try:
             with OpenElf(each.path) as opened:
@@ -253,13 +256,22 @@ def _of_closure(program: Program, elf: Elf) -> Verdict | None:
                     break
                 if allocator is None:
                     allocator = _allocator(opened, each.path, False)
-                    library = each if allocator else None
+                    if allocator is not None:
+                        library, answers_new = each, _mentions_new(opened)
+                        continue
+                if not os.path.basename(each.path).startswith(_CPP_RUNTIMES):
+                    wants_new = wants_new or _mentions_new(opened)
         except (OSError, ElfError):
             continue
     if found:
         text = f"{carrier} is built with {found}, which replaces malloc and multiplies the memory"
         return _verdict(program, Fitness.SANITIZER, Coverage.NONE, text, f"build it without the sanitizer, or {FAULTS}")
-    return _with_allocator(program, allocator, library) if allocator else None
+    return _with_allocator(program, allocator, library, wants_new and answers_new) if allocator else None
+
+
+def _mentions_new(elf: Elf) -> bool:
+    """Whether it has to do with operator new, of either word size."""
+    return elf.mentions("_Znwm", "_Znwj", "_Znam", "_Znaj")
 
 
 def _allocator(elf: Elf, path: str, program: bool) -> Allocator | None:
@@ -278,7 +290,8 @@ def _sanitizer(elf: Elf) -> str | None:
     return None
 
 
-def _with_allocator(program: Program, allocator: Allocator, library: Library | None) -> Verdict:
+def _with_allocator(program: Program, allocator: Allocator, library: Library | None, apart: bool) -> Verdict:
+    """``apart``: operator new of C++ is asked for, and the library answers it by itself."""
     name = "an allocator of its own" if allocator.name == "own" else allocator.name
     engine = (
         f"--engine {allocator.name}" if allocator.profiling and allocator.name in ("jemalloc", "tcmalloc") else None
@@ -286,10 +299,11 @@ def _with_allocator(program: Program, allocator: Allocator, library: Library | N
     if allocator.place is Place.LIBRARY:
         chain = f", through {' -> '.join(library.chain)}" if library and library.chain else ""
         how = "preloaded" if library and library.preloaded else "linked to it"
-        text = (
-            f"{program.path} allocates by {name} ({allocator.path}, {how}{chain}): calls of malloc are seen, "
-            f"those that {name} answers by functions of its own are not"
-        )
+        text = f"{program.path} allocates by {name} ({allocator.path}, {how}{chain})"
+        if not apart:
+            text += ": its calls of malloc are seen"
+            return _verdict(program, Fitness.OWN_ALLOCATOR, Coverage.FULL, text, None, allocator)
+        text += f": calls of malloc are seen, those of operator new are not, for {name} answers them by itself"
         return _verdict(program, Fitness.OWN_ALLOCATOR, Coverage.PARTIAL, text, engine or FAULTS, allocator)
     where = "defines malloc itself" if allocator.place is Place.PROGRAM else "has it inside, under names of its own"
     text = f"{program.path} allocates by {name} and {where}: a preloaded library is not asked"

@@ -13,6 +13,7 @@ from hiwater.heap.mappings import module_at
 from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack
 from hiwater.heap.moments import GrowthOf, How, PeakMoment, Sight
 from hiwater.heap.replay import Live, Replay
+from hiwater.heap.symbols import perfmap
 from hiwater.heap.wire import HeadFlags, StackFlags
 from hiwater.recording.model import Image, Recording
 from hiwater.units import MIB, format_seconds, format_size
@@ -225,7 +226,7 @@ class _Maker:
         first = self._first_seen()
         raw = {number: self.log.stacks.get(number, RawStack((), (), StackFlags(0))) for number in sorted(used)}
         asked = {number: self._asked(stack, first.get(number, 0)) for number, stack in raw.items()}
-        _prepare(self.resolver, sorted({one for calls in asked.values() for one in calls if one[0]}))
+        _prepare(self.resolver, sorted({one for calls in asked.values() for one in calls}))
         found: dict[Stack, int] = {}
         for number, stack in raw.items():
             native = [self._frames(one) for one in asked[number]]
@@ -253,7 +254,7 @@ class _Maker:
         for address in stack.addresses:
             module = module_at(self.log.modules, address - 1, t_ns)
             if module is None:
-                found.append(("", "", address))
+                found.append((perfmap.path(self.log.head.pid), "", address - 1))
             else:
                 found.append((module.path, module.build_id, address - 1 - module.bias))
         return found
@@ -262,8 +263,8 @@ class _Maker:
         known = self.resolved.get(asked)
         if known is None:
             path, _, address = asked
-            known = self.resolver.resolve(*asked) if path else ()
-            known = known or (Frame(None, library=path or None, address=address),)
+            unnamed = Frame(None, library=None if perfmap.pid_of(path) is not None else path, address=address)
+            known = self.resolver.resolve(*asked) or (unnamed,)
             self.resolved[asked] = known
         return known
 

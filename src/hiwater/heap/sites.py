@@ -118,7 +118,7 @@ def identity(frame: Frame, by: By) -> tuple[object, ...]:
     name: object = frame.function if frame.function is not None else frame.address
     if by is By.FUNCTION:
         return (name, frame.library, frame.file)
-    return (name, frame.library, frame.file, frame.line if frame.line is not None else frame.address)
+    return (name, frame.library, frame.file, frame.line)
 
 
 def label(frame: Frame, by: By = By.FUNCTION, templates: bool = False) -> str:

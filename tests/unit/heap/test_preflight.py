@@ -93,10 +93,18 @@ def test_allocators_that_are_linked_are_named(
     tmp_path: Path, library: str, name: str, profiling: bool, alternative: str
 ) -> None:
     """Of an allocator that is a library it is said which it is, and whether its own profiler is there."""
-    told = verdict(build(tmp_path, LINKED, f"-l{library}"))
+    source = "int main() { return new int == nullptr; }\n"
+    told = verdict(build(tmp_path, LINKED, f"-l{library}", compiler="g++", source=source))
     assert told.kind is Fitness.OWN_ALLOCATOR and told.coverage is Coverage.PARTIAL and told.allocator is not None
     assert (told.allocator.name, told.allocator.place, told.allocator.profiling) == (name, Place.LIBRARY, profiling)
     assert told.alternative == alternative
+
+
+def test_an_allocator_that_is_linked_to_a_program_in_c_hides_nothing(tmp_path: Path) -> None:
+    """The sampler comes before a library; only operator new is answered apart, and C has none."""
+    told = verdict(build(tmp_path, LINKED, "-ljemalloc"))
+    assert (told.kind, told.coverage, told.alternative) == (Fitness.OWN_ALLOCATOR, Coverage.FULL, None)
+    assert told.allocator is not None and told.allocator.name == "jemalloc"
 
 
 @pytest.mark.parametrize("stripped", [False, True])

@@ -197,8 +197,11 @@ def test_return_addresses_are_looked_up_in_the_call() -> None:
     symbols = Remembering(Symbols())
     found = profile(recording([(20, 6, 6)]), [log_of(log)], symbols)
     assert found is not None
-    assert set(symbols.symbols) == {("/lib/old.so", "", 0xC00), ("/lib/new.so", "", 0x900)}
-    assert any(stack[-1] == Frame(None, address=0x9999) for stack in found.stacks)
+    compiled = ("/tmp/perf-4242.map", "", 0x9998)  # in no library: code that was compiled as the program ran
+    assert set(symbols.symbols) == {("/lib/old.so", "", 0xC00), ("/lib/new.so", "", 0x900), compiled}
+    unknown = profile(recording([(20, 6, 6)]), [log_of(log)], NoSymbols())
+    assert unknown is not None
+    assert any(stack[-1] == Frame(None, address=0x9998) for stack in unknown.stacks)
 
 
 def test_python_frames_are_put_in_by_whoever_is_given() -> None:

@@ -231,11 +231,11 @@ def test_public_names_are_preferred(tmp_path: Path) -> None:
 def test_compiled_code_has_the_names_that_its_compiler_left(tmp_path: Path) -> None:
     """perf-PID.map; the later of two lines for one place counts, and what is damaged is passed over."""
     (tmp_path / "perf-7.map").write_text("1000 20 LazyCompile:~load app.js:3\n2000 8 old\nzz 1 x\n\n2000 8 new one\n")
-    table = perfmap.read(7, str(tmp_path))
-    symbols = Symbols(compiled=table)
-    assert symbols.resolve("", "", 0x1010)[0].function == "LazyCompile:~load app.js:3"
-    assert symbols.resolve("[anon:v8]", "", 0x2007)[0] == Frame("new one", library="[anon:v8]", address=0x2007)
-    assert symbols.resolve("", "", 0x3000) == (Frame(None, address=0x3000),)
+    symbols = Symbols(compiled_folder=str(tmp_path))
+    assert symbols.resolve(perfmap.path(7), "", 0x1010) == (Frame("LazyCompile:~load app.js:3", address=0x1010),)
+    assert symbols.resolve(perfmap.path(7), "", 0x2007)[0].function == "new one"
+    assert symbols.resolve(perfmap.path(7), "", 0x3000) == (Frame(None, address=0x3000),)
+    assert symbols.resolve(perfmap.path(8), "", 0x1000) == (Frame(None, address=0x1000),)
     assert perfmap.read(8, str(tmp_path)) is None
 
 

@@ -6,11 +6,25 @@ Java, V8, .NET and others can write ``/tmp/perf-PID.map``: linux/tools/perf/Docu
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from hiwater.heap.symbols.table import SymbolTable
 
+FOLDER = "/tmp"
 _MAX_BYTES = 256 << 20
+_PATH = re.compile(r"/tmp/perf-(\d+)\.map")
+
+
+def path(pid: int) -> str:
+    """What the file of a process is called: perf's name for the module that such code is in, too."""
+    return f"{FOLDER}/perf-{pid}.map"
+
+
+def pid_of(module: str) -> int | None:
+    """The process whose compiled code a module of that name is; ``None`` of a file."""
+    found = _PATH.fullmatch(module)
+    return int(found.group(1)) if found else None
 
 
 def parse(lines: Iterable[str]) -> SymbolTable:
@@ -26,11 +40,12 @@ def parse(lines: Iterable[str]) -> SymbolTable:
     return SymbolTable(each for each in functions.values() if each[3])
 
 
-def read(pid: int, folder: str = "/tmp") -> SymbolTable | None:
+def read(pid: int, folder: str = FOLDER) -> SymbolTable | None:
     """That of a process; ``None`` if it left none, or if it is not its owner's to believe."""
-    path = os.path.join(folder, f"perf-{pid}.map")
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(
+            os.path.join(folder, f"perf-{pid}.map"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
     except OSError:
         return None
     with open(fd, encoding="utf-8", errors="surrogateescape") as file:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hiwater.heap.elf import ElfError, OpenElf
 from hiwater.heap.model import Frame
+from hiwater.heap.symbols import perfmap
 from hiwater.heap.symbols.debuginfod import Debuginfod
 from hiwater.heap.symbols.demangle import demangle
 from hiwater.heap.symbols.files import DEBUG_FOLDERS, DELETED, Finder, Found
@@ -33,18 +34,20 @@ class Symbols:
         sysroot: str | None = None,
         debug_folders: Sequence[str] = DEBUG_FOLDERS,
         debuginfod: Debuginfod | None = None,
-        compiled: SymbolTable | None = None,
+        compiled_folder: str = perfmap.FOLDER,
         tools: Sequence[Tool] | None = None,
         demangler: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        """``sysroot``: where the files of the machine that was measured lie. ``debuginfod``: ask servers. ``compiled``:
-        names of code that has no file (:mod:`hiwater.heap.symbols.perfmap`). ``tools``: instead of those in PATH."""
+        """``sysroot``: where the files of the machine that was measured lie. ``debuginfod``: ask servers.
+        ``compiled_folder``: where compilers that work as the program runs left names (:mod:`.perfmap`). ``tools``:
+        instead of those in PATH."""
         self._found: dict[Asked, tuple[Frame, ...]] = {}
         self._warnings: dict[SymbolWarning, None] = {}
         self._finder = Finder(sysroot, tuple(debug_folders), debuginfod, self._warn)
-        self._compiled, self._demangler, self._timeout = compiled, demangler, timeout_seconds
+        self._compiled_folder, self._demangler, self._timeout = compiled_folder, demangler, timeout_seconds
         self._tools = find_tools() if tools is None else tuple(tools)
+        self._compiled: dict[int, SymbolTable | None] = {}
         self._modules: dict[tuple[str, str], tuple[Found, SymbolTable | None]] = {}
 
     @property
@@ -79,9 +82,11 @@ class Symbols:
         return self._found[asked]
 
     def _resolve(self, path: str, build_id: str, addresses: set[int]) -> dict[int, tuple[Frame, ...]]:
-        if not path.startswith("/"):  # [vdso], [anon:...], code that was compiled as the program ran
-            names = {address: self._compiled.name_at(address) for address in addresses} if self._compiled else {}
-            return {at: (Frame(name, library=path or None, address=at),) for at, name in names.items() if name}
+        pid = perfmap.pid_of(path)
+        if pid is not None:
+            return self._of_compiled(pid, addresses)
+        if not path.startswith("/"):  # [vdso] and the like
+            return {}
         found, table = self._module(path, build_id)
         frames = self._with_lines(path, found, addresses) if found.has_lines else {}
         rest = {address for address in addresses if not any(frame.function for frame in frames.get(address, ()))}
@@ -90,6 +95,12 @@ class Symbols:
                 lines = frames.get(address, (named,))
                 frames[address] = (*lines[:-1], replace(lines[-1], function=named.function))
         return frames
+
+    def _of_compiled(self, pid: int, addresses: set[int]) -> dict[int, tuple[Frame, ...]]:
+        if pid not in self._compiled:
+            self._compiled[pid] = perfmap.read(pid, self._compiled_folder)
+        table = self._compiled[pid]
+        return {at: (Frame(table.name_at(at) if table else None, address=at),) for at in addresses}
 
     def _module(self, path: str, build_id: str) -> tuple[Found, SymbolTable | None]:
         known = self._modules.get((path, build_id))

@@ -38,7 +38,8 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What lies at an address: one of several calls, where functions were inlined."""
+    """What lies at an address: one of several calls, where functions were inlined. Without a line there is no file:
+    llvm-symbolizer takes what stands in a symbol table for one."""
 
     function: str | None
     file: str | None
@@ -119,13 +120,7 @@ def _of_llvm(text: str) -> Iterator[tuple[int, tuple[Place, ...]]]:
         except (ValueError, KeyError, TypeError):
             continue
         places = (
-            Place(
-                _text(row.get("FunctionName")),
-                _text(row.get("FileName")),
-                _number(row.get("Line")),
-                _number(row.get("StartLine")),
-            )
-            for row in rows
+            _place(row.get("FunctionName"), row.get("FileName"), row.get("Line"), row.get("StartLine")) for row in rows
         )
         yield address, tuple(place for place in places if place.function or place.file)
 
@@ -146,11 +141,16 @@ def _of_binutils(text: str) -> Iterator[tuple[int, tuple[Place, ...]]]:
         else:
             expecting_function = True
             file, _, number = re.sub(r" \(discriminator \d+\)$", "", line).rpartition(":")
-            place = Place(_text(function), _text(file), _number(int(number)) if number.isdigit() else None)
+            place = _place(function, file, int(number) if number.isdigit() else None)
             if place.function or place.file:
                 places.append(place)
     if address is not None:
         yield address, tuple(places)
+
+
+def _place(function: object, file: object, line: object, first_line: object = None) -> Place:
+    number = _number(line)
+    return Place(_text(function), _text(file) if number else None, number, _number(first_line))
 
 
 def _text(value: object) -> str | None:
