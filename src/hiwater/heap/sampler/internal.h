@@ -71,6 +71,7 @@ bool out_configure(void); /* false: nobody wants a file */
 bool out_open(bool forked); /* the file of this image */
 void out_forked(uint32_t parent_pid);	/* in the child: the next record opens a file of its own */
 bool out_is_on(void);
+bool out_is_pending(void); /* a fork that has told nothing so far, and has no file */
 void out_stop(int error);
 /* Room for a record with a payload of so many bytes, its head filled in; NULL: not to be written. */
 void *out_begin(uint16_t type, uint16_t flags, size_t payload);
@@ -120,6 +121,7 @@ struct caught {
 bool enter(void); /* the sampler begins to run in this thread: false where it does already */
 void leave(void);
 bool catch_stack(struct caught *caught, const void *within);
+void sample_account(struct hw_thread *self, int64_t left);
 void counters_flush(struct hw_thread *self); /* under the lock */
 void counters_add(struct hw_heap_totals *totals, const struct hw_thread *thread);
 void sample_write(void *address, size_t bytes, uint16_t kind, const void *within);
@@ -134,6 +136,7 @@ void moment_tell(bool end); /* without the lock */
 /* --- process.c --- */
 void process_end(bool forever); /* flushes; true: the process ends now */
 void process_goes_on(void); /* the execve failed that process_end(false) was for */
+void tell_thread(uint32_t tid, bool begun); /* under the lock */
 void thread_begin(struct hw_thread *self); /* its first allocation */
 void process_check(void); /* a child of clone() without fork() is noticed here */
 void totals_now(struct hw_heap_totals *totals); /* under the lock */

@@ -51,6 +51,11 @@ bool out_is_on(void)
 	return state == ON || state == PENDING;
 }
 
+bool out_is_pending(void)
+{
+	return state == PENDING;
+}
+
 static char *put_number(char *at, uint32_t number)
 {
 	char digits[12];
@@ -217,6 +222,8 @@ bool out_open(bool forked)
 	memcpy(head->magic, HW_HEAP_MAGIC, sizeof(head->magic)); /* last: whoever reads it finds the rest in place */
 	if (error == 0)
 		modules_tell();
+	if (error == 0 && forked && hw_self.begun)
+		tell_thread(hw_self.tid, true);
 	return error == 0;
 }
 

@@ -42,9 +42,9 @@ static uint64_t number_from(const char *text)
 
 /* --- threads --- */
 
-static void tell_thread(uint32_t tid, bool begun)
+void tell_thread(uint32_t tid, bool begun)
 {
-	struct hw_heap_thread *to = sampling_on ? out_begin(HW_HEAP_THREAD, begun, sizeof(*to)) : NULL;
+	struct hw_heap_thread *to = sampling_on && !out_is_pending() ? out_begin(HW_HEAP_THREAD, begun, sizeof(*to)) : NULL;
 
 	if (to == NULL)
 		return;
@@ -238,14 +238,14 @@ __attribute__((constructor)) static void begin(void)
 			head->flags |= HW_HEAP_PYTHON;
 	}
 	/* Threads that have allocated before this had nothing to count down: they begin with their next allocation. */
-	hw_self.left = 0;
+	sample_account(&hw_self, 0);
 	if (entered)
 		leave();
 }
 
 void process_end(bool forever)
 {
-	if (!sampling_on || (uint32_t)getpid() != owner || !enter())
+	if (!sampling_on || (uint32_t)getpid() != owner || (!forever && out_is_pending()) || !enter())
 		return;
 	moment_tell(true);
 	if (forever && lock_take()) {

@@ -17,6 +17,7 @@
 #define LEAST_MEAN 512u
 #define SAMPLES_PER_S 8000
 #define PERIOD_SAMPLES 64u
+#define FREE_SAMPLES 1000 /* of a process, before the rate counts: short programs are to be seen as well */
 
 
 _Thread_local struct hw_thread hw_self HW_TLS;
@@ -91,7 +92,7 @@ void count_skipped(size_t bytes)
 }
 
 /* The countdown goes on from another number: what it has counted is kept. */
-static void account(struct hw_thread *self, int64_t left)
+void sample_account(struct hw_thread *self, int64_t left)
 {
 	self->allocated_bytes += (uint64_t)(self->origin - self->left);
 	self->origin = self->left = left;
@@ -99,7 +100,7 @@ static void account(struct hw_thread *self, int64_t left)
 
 void counters_flush(struct hw_thread *self)
 {
-	account(self, self->left);
+	sample_account(self, self->left);
 	counters_add(&head->totals, self);
 	self->allocations = self->allocated_bytes = self->frees = 0;
 	self->python_allocations = self->python_allocated_bytes = self->python_frees = 0;
@@ -145,7 +146,7 @@ static void next_distance(struct hw_thread *self)
 {
 	self->mean = mean_now(self);
 	self->rest = draw_distance(&self->random, self->mean);
-	account(self, (int64_t)(self->rest < UNFLUSHED ? self->rest : UNFLUSHED));
+	sample_account(self, (int64_t)(self->rest < UNFLUSHED ? self->rest : UNFLUSHED));
 	self->rest -= (uint64_t)self->left;
 }
 
@@ -158,7 +159,7 @@ static void judge_rate(struct hw_thread *self, int64_t now)
 	    (now - self->period_ns < NS_PER_S / 50 || self->period_samples < PERIOD_SAMPLES / 4))
 		return;
 	cpu = thread_cpu_ns();
-	if (cpu > self->period_cpu_ns)
+	if (__atomic_load_n(&head->samples, __ATOMIC_RELAXED) > FREE_SAMPLES && cpu > self->period_cpu_ns)
 		self->floor = power_of_two((double)self->mean * self->period_samples * (double)NS_PER_S /
 					   (double)(cpu - self->period_cpu_ns) / SAMPLES_PER_S * 0.7071);
 	self->period_ns = now;
@@ -173,7 +174,7 @@ bool sample_settle(struct hw_thread *self)
 
 	process_check();
 	if (!sampling_on) {
-		account(self, INT64_MAX / 2);
+		sample_account(self, INT64_MAX / 2);
 		return false;
 	}
 	for (;;) {
@@ -181,13 +182,13 @@ bool sample_settle(struct hw_thread *self)
 			uint64_t more = self->rest < UNFLUSHED ? self->rest : UNFLUSHED;
 
 			self->rest -= more;
-			account(self, self->left + (int64_t)more);
+			sample_account(self, self->left + (int64_t)more);
 		} else if (!self->begun || self->mean == 0) {
 			int64_t used = self->left;
 
 			thread_begin(self);
 			next_distance(self);
-			account(self, self->left + used);
+			sample_account(self, self->left + used);
 		} else {
 			due = true;
 			break;
@@ -349,8 +350,8 @@ bool sample_gone_as(void *address, struct live *removed)
 			if (record != NULL) {
 				*record = (struct hw_heap_free){now_ns(), (uintptr_t)address};
 				out_end();
-			} else {
-				head->lost_frees++;
+			} else if (!out_is_on()) {
+				head->lost_frees++; /* not where sampling went on to the end, and the end goes on */
 			}
 			moment = sampling_on && moment_due();
 		}
