@@ -14,8 +14,9 @@ from hiwater.analysis.ledger import explain
 from hiwater.analysis.process_tree import nodes
 from hiwater.analysis.stack import peak_ns, stack
 from hiwater.analysis.timeline import course
+from hiwater.heap.model import HeapProfile
 from hiwater.recording.model import Recording
-from hiwater.views import report_compare, report_ledger, report_parts
+from hiwater.views import report_compare, report_heap, report_heap_data, report_ledger, report_parts
 from hiwater.views.names import command_line, shorten, visible
 from hiwater.views.process_names import process_names
 from hiwater.views.report_data import payload
@@ -27,9 +28,13 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 """Whatever a name in the recording may hold: the page loads nothing and talks to nobody."""
 
 
-def render(recordings: Sequence[Recording], labels: Sequence[str]) -> str:
-    """The page. ``labels`` tell the recordings apart, such as the names of their files."""
+def render(
+    recordings: Sequence[Recording], labels: Sequence[str], heaps: Sequence[Sequence[HeapProfile]] | None = None
+) -> str:
+    """The page. ``labels`` tell the recordings apart, such as the names of their files; ``heaps`` are the profiles of
+    each (those that it holds, if they are not given)."""
     sections, columns = [], []
+    profiles: list[HeapProfile] = []
     for number, (recording, label) in enumerate(zip(recordings, labels, strict=True)):
         rows = course(recording)
         at = peak_ns(recording, rows)
@@ -37,6 +42,9 @@ def render(recordings: Sequence[Recording], labels: Sequence[str]) -> str:
         tree, names = nodes(recording, rows, at, CELLS), process_names(recording)
         columns.append({"label": visible(label), **payload(recording, rows, shown, names, at)})
         owners = report_ledger.section(recording, explain(recording, rows), names, number)
+        for profile in _heaps(recording) if heaps is None else heaps[number]:
+            owners += report_heap.section(profile, len(profiles))
+            profiles.append(profile)
         own = label if len(recordings) > 1 else None
         sections.append(report_parts.section(recording, tree, names, shown, number, own, owners))
     title = " · ".join(shorten(command_line(one.arguments) or "(unknown command)", 60) for one in recordings[:3])
@@ -53,7 +61,7 @@ def render(recordings: Sequence[Recording], labels: Sequence[str]) -> str:
 <meta name="generator" content="hiwater {__version__}">
 <link rel="icon" href="data:,">
 <title>{escape(title)} · hiwater</title>
-<style>{_asset("uplot.min.css")}{_asset("report.css")}{_asset("ledger.css")}</style>
+<style>{_asset("uplot.min.css")}{_asset("report.css")}{_asset("ledger.css")}{_asset("heap.css")}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the figures</a>
@@ -71,9 +79,25 @@ The charts are drawn with uPlot, under the MIT licence:
 <script type="application/json" id="data">{_json(columns)}</script>
 <script>{_asset("uplot.min.js")}</script>
 <script>{_asset("report.js")}{_asset("ledger.js")}</script>
-</body>
+{_heap(profiles)}</body>
 </html>
 """
+
+
+def _heaps(recording: Recording) -> tuple[HeapProfile, ...]:
+    found = recording.heap
+    return () if found is None else (found,)
+
+
+def _heap(profiles: Sequence[HeapProfile]) -> str:
+    """What draws them."""
+    if not profiles:
+        return ""
+    data = _json([report_heap_data.payload(profile) for profile in profiles])
+    return (
+        f'<script type="application/json" id="heap-data">{data}</script>\n'
+        f"<script>{_asset('heap.js')}{_asset('heap_graph.js')}</script>\n"
+    )
 
 
 def _json(value: object) -> str:

@@ -78,6 +78,10 @@
         button.addEventListener("click", () => this.zoom(button.dataset.zoom));
       this.box.addEventListener("keydown", (event) => this.key(event));
       this.box.addEventListener("mouseleave", () => { this.tip.hidden = true; });
+      // For the parts of the page that show one moment.
+      this.box.addEventListener("click", () => {
+        if (this.at !== undefined) this.panel.dispatchEvent(new CustomEvent("hiwater-time", { bubbles: true, detail: this.at }));
+      });
     }
     options(more) {
       return {
@@ -448,5 +452,6 @@
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(() => charts.forEach((chart) => chart.resize()));
   });
+  window.hiwater = { element, unpack, seconds };
   root.dataset.ready = "yes";
 })();
