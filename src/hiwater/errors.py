@@ -96,6 +96,10 @@ class AttachError(HiwaterError):
     """The process cannot be attached to: there is none, it has ended, or it is hidden from this user."""
 
 
+class FaultsRefusedError(HiwaterError):
+    """Page faults cannot be sampled here; the command was not executed."""
+
+
 class MonitorError(HiwaterError):
     """The monitor failed or was killed; ``recording`` holds what it had written, if that much can be read."""
 

@@ -13,6 +13,7 @@ from hiwater.errors import (
     AttachError,
     CommandNotExecutableError,
     CommandNotFoundError,
+    FaultsRefusedError,
     MisuseError,
     MonitorError,
     NotARecordingError,
@@ -51,6 +52,7 @@ def monitor_arguments(
     launcher_pid: int | None = None,
     signal_mask: Iterable[int] | None = None,
     enclosure: Sequence[bytes] = (),
+    faults_bytes: int | None = None,
 ) -> list[bytes]:
     """The command line of the monitor; ``None`` leaves an option to its default.
 
@@ -60,11 +62,14 @@ def monitor_arguments(
     the whole tree is ended. ``linger_ns``: how long descendants that outlive the command are waited for.
     ``launcher_pid``: the process that the command would inherit from (default: the monitor's parent). ``signal_mask``:
     signals that are blocked when the command starts (default: those that are blocked when the monitor starts).
-    ``enclosure``: options that put the command under a limit (:class:`hiwater.limits.Enclosure`).
+    ``enclosure``: options that put the command under a limit (:class:`hiwater.limits.Enclosure`). ``faults_bytes``:
+    sample a page fault with its calls each so many bytes of them; excludes ``exact`` and ``Mode.TRACE``.
     """
     arguments = [os.fsencode(monitor), *_output(output), b"--mode", mode.value.encode()]
     if exact:
         arguments.append(b"--exact")
+    if faults_bytes is not None:
+        arguments += [b"--faults", b"%d" % faults_bytes]
     arguments += _times((("period", period_ns), ("timeout", timeout_ns), ("linger", linger_ns)))
     if launcher_pid is not None:
         arguments += [b"--launcher", b"%d" % launcher_pid]
@@ -153,6 +158,9 @@ def judge(data: bytes, monitor_status: int, command: Sequence[str | bytes] = ())
     if recording.end is not None and recording.end.ended_by is EndedByCode.NOT_STARTED:
         if not command:
             raise AttachError(" ".join(warning.message for warning in recording.told_warnings))
+        refused = [warning.message for warning in recording.told_warnings if warning.code == "faults-refused"]
+        if refused:
+            raise FaultsRefusedError(f"page faults cannot be sampled, so the command was not executed: {refused[0]}")
         name = os.fsdecode(command[0])
         number = recording.end.exec_errno
         if number < 0:
