@@ -14,6 +14,7 @@ from tests.unit.heap.building import build, tool
 
 from hiwater.heap.allocators import found_in
 from hiwater.heap.elf import Elf, ElfError, OpenElf
+from hiwater.heap.symbols.starts import read_starts
 from hiwater.heap.symbols.table import read_table
 
 SOURCE = "int exported(void) { return 1; }\nstatic int hidden(void) { return 2; }\nint (*keep)(void) = hidden;\n"
@@ -88,6 +89,7 @@ def everything(data: bytes) -> None:
         lambda: (elf.has_lines, elf.is_go),
         lambda: found_in(elf, "program", program=True),
         lambda: read_table(elf),
+        lambda: read_starts(elf).at(4660),
     )
     for question in questions:
         with contextlib.suppress(ElfError):

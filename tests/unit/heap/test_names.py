@@ -15,6 +15,8 @@ NAMES = [
     ("foo(int) [clone .cold]", "foo", "foo"),
     ("app::fill(unsigned long) (.isra.0)", "app::fill", "app::fill"),
     ("foo.isra.0.cold", "foo", "foo"),
+    ("__libc_start_main@GLIBC_2.2.5", "__libc_start_main", "__libc_start_main"),
+    ("load@@LIBX_1.0", "load", "load"),
     ("operator new(unsigned long)", "operator new", "operator new"),
     ("operator new[](unsigned long, std::nothrow_t const&)", "operator new[]", "operator new[]"),
     (

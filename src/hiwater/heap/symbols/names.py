@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+_VERSION = re.compile(r"@{1,2}[A-Za-z_][\w.+-]*$")
+"""Of a library's symbol: ``__libc_start_main@GLIBC_2.2.5``."""
 _CLONE = re.compile(
     r"( \[clone [^\]]*\]| \(\.[a-z]\w*[.\d\w]*\)|\.(cold|isra|part|constprop|lto_priv|llvm|localalias)(\.\d+)*)+$"
 )
@@ -25,7 +27,7 @@ def without_arguments(name: str) -> str:
 
     Template arguments stay. What is no C++ or Rust name stays as it is.
     """
-    text = of_rust(_CLONE.sub("", name.strip()))
+    text = of_rust(_CLONE.sub("", _VERSION.sub("", name.strip())))
     text = _shielded(text)
     bare = _QUALIFIER.sub("", text)
     if bare.endswith(")"):

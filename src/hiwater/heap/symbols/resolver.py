@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from hiwater.heap.elf import ElfError, OpenElf
 from hiwater.heap.model import Frame
 from hiwater.heap.symbols import perfmap
 from hiwater.heap.symbols.debuginfod import Debuginfod
 from hiwater.heap.symbols.demangle import demangle
 from hiwater.heap.symbols.files import DEBUG_FOLDERS, DELETED, Finder, Found
+from hiwater.heap.symbols.module import Module, read_module
 from hiwater.heap.symbols.names import without_arguments
-from hiwater.heap.symbols.table import SymbolTable, read_table
+from hiwater.heap.symbols.table import SymbolTable
 from hiwater.heap.symbols.tools import TIMEOUT_SECONDS, Place, Style, Tool, ToolError, find_tools, look_up
 from hiwater.heap.symbols.trouble import SymbolWarning, Trouble
 
@@ -48,7 +49,7 @@ class Symbols:
         self._compiled_folder, self._demangler, self._timeout = compiled_folder, demangler, timeout_seconds
         self._tools = find_tools() if tools is None else tuple(tools)
         self._compiled: dict[int, SymbolTable | None] = {}
-        self._modules: dict[tuple[str, str], tuple[Found, SymbolTable | None]] = {}
+        self._modules: dict[tuple[str, str], Module] = {}
 
     @property
     def warnings(self) -> tuple[SymbolWarning, ...]:
@@ -87,13 +88,12 @@ class Symbols:
             return self._of_compiled(pid, addresses)
         if not path.startswith("/"):  # [vdso] and the like
             return {}
-        found, table = self._module(path, build_id)
-        frames = self._with_lines(path, found, addresses) if found.has_lines else {}
+        module = self._module(path, build_id)
+        frames = self._with_lines(path, module.found, addresses) if module.found.has_lines else {}
         rest = {address for address in addresses if not any(frame.function for frame in frames.get(address, ()))}
-        if rest and table is not None:
-            for address, (named,) in self._named(path, {address: table.name_at(address) for address in rest}).items():
-                lines = frames.get(address, (named,))
-                frames[address] = (*lines[:-1], replace(lines[-1], function=named.function))
+        for address, name in self._names(module, rest).items():
+            lines = frames.get(address) or (Frame(None, library=path, address=address),)
+            frames[address] = (*lines[:-1], replace(lines[-1], function=name))
         return frames
 
     def _of_compiled(self, pid: int, addresses: set[int]) -> dict[int, tuple[Frame, ...]]:
@@ -102,29 +102,31 @@ class Symbols:
         table = self._compiled[pid]
         return {at: (Frame(table.name_at(at) if table else None, address=at),) for at in addresses}
 
-    def _module(self, path: str, build_id: str) -> tuple[Found, SymbolTable | None]:
+    def _module(self, path: str, build_id: str) -> Module:
         known = self._modules.get((path, build_id))
         if known is None:
-            found = self._finder.find(path, build_id)
-            known = self._modules[path, build_id] = found, self._table(path, found)
+            known = self._modules[path, build_id] = read_module(path, self._finder.find(path, build_id), self._warn)
         return known
 
-    def _table(self, path: str, found: Found) -> SymbolTable | None:
-        best: SymbolTable | None = None
-        for file in (found.debug, found.program):
-            if file is None:
-                continue
-            try:
-                with OpenElf(file) as elf:
-                    table = read_table(elf)
-            except (OSError, ElfError) as error:
-                self._warn(SymbolWarning(Trouble.FILE_DAMAGED, path, f"The symbols of {file} cannot be read: {error}."))
-                continue
-            best = table if best is None or len(table) > len(best) else best
-        if best is not None and not len(best):
-            text = f"{path.removesuffix(DELETED)} was stripped of its symbols, and no file with them was found."
-            self._warn(SymbolWarning(Trouble.NO_NAMES, path, text))
-        return best
+    def _names(self, module: Module, addresses: set[int]) -> dict[int, str]:
+        """From the symbol tables; what has no name there is called by where its function begins."""
+        names = {address: name for address in addresses if (name := module.table.name_at(address))}
+        plain = demangle(set(names.values()), self._demangler)
+        told = {address: without_arguments(plain.get(name, name)) for address, name in names.items()}
+        unnamed = sorted(addresses - names.keys())
+        if unnamed and (module.found.program or module.found.debug):
+            self._warn_of_unnamed(module)
+            file = os.path.basename(module.path.removesuffix(DELETED))
+            starts = {address: start for address in unnamed if (start := module.starts.at(address)) is not None}
+            told |= {address: f"{file}+{start:#x}" for address, start in starts.items()}
+        return told
+
+    def _warn_of_unnamed(self, module: Module) -> None:
+        text = (
+            f"{module.path.removesuffix(DELETED)} was stripped of names: its functions are called by their addresses. "
+            "Its debug symbols would name them: a package (-dbgsym, -debuginfo), or debuginfod."
+        )
+        self._warn(SymbolWarning(Trouble.NO_NAMES, module.path, text))
 
     def _with_lines(self, path: str, found: Found, addresses: set[int]) -> dict[int, tuple[Frame, ...]]:
         file = found.debug or found.program
@@ -146,14 +148,6 @@ class Symbols:
                 continue
             return {address: _frames(path, address, rows) for address, rows in places.items()}
         return {}
-
-    def _named(self, path: str, names: dict[int, str | None]) -> dict[int, tuple[Frame, ...]]:
-        plain = demangle({name for name in names.values() if name}, self._demangler)
-        return {
-            address: (Frame(without_arguments(plain.get(name, name)), library=path or None, address=address),)
-            for address, name in names.items()
-            if name
-        }
 
 
 def _frames(path: str, address: int, places: tuple[Place, ...]) -> tuple[Frame, ...]:
