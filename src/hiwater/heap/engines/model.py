@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from hiwater.errors import HiwaterError
 from hiwater.heap.model import HeapProfile
+
+
+class EngineError(HiwaterError):
+    """An engine took no hold of the command, or left nothing that could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,14 @@ class Wanted:
     """Mean distance of two samples in allocated bytes (jemalloc, which rounds it to a power of two)."""
     python_allocators: bool = False
     """memray: each object of Python's, instead of the arenas that they are in; about four times the time."""
+
+
+DEFAULTS = Wanted()
+
+
+def without_exit(profile: HeapProfile, killed: bool) -> HeapProfile:
+    """A killed program's last snapshot is that of some moment before."""
+    return replace(profile, exit=None) if killed else profile
 
 
 def _at_once() -> bool:
@@ -61,12 +74,13 @@ class Engine(Protocol):
         against it. ``env`` is the environment that the command would get."""
 
     def prepare(
-        self, command: Sequence[str], folder: Path, *, env: Mapping[str, str], wanted: Wanted = Wanted()
+        self, command: Sequence[str], folder: Path, *, env: Mapping[str, str], wanted: Wanted = DEFAULTS
     ) -> Prepared:
         """Makes ready, with its output below ``folder``, which exists, is empty and is for this execution alone."""
 
-    def collect(self, folder: Path) -> HeapProfile:
-        """What was recorded, after the command has ended. Raises HiwaterError where that is nothing, or unreadable."""
+    def collect(self, folder: Path, *, killed: bool = False) -> HeapProfile:
+        """What was recorded, after the command has ended. ``killed``: by a signal, so that nobody saw what lived at its
+        end. Raises HiwaterError where nothing was recorded, or it cannot be read."""
 
     def abandon(self) -> None:
         """Ends what ``prepare`` has started, where there is nothing to collect. Harmless at any time."""

@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 from hiwater.heap.model import HeapProfile
 from hiwater.heap.readers import collapsed, dhat, heaps, heaptrack, massif, memray, series
 from hiwater.heap.readers.errors import ProfileError, UnknownFormatError
 from hiwater.heap.readers.mappings import fixed_program
 from hiwater.heap.readers.packed import Packed
+from hiwater.heap.readers.symbolized import Resolver, bare, changed_since, symbolized
 
-Symbolize = Callable[[HeapProfile], HeapProfile]
-"""Gives frames that are addresses their names."""
 EVERY = 10 << 20
 _HEAD = 1 << 16
 _MOST = 1 << 30
@@ -58,32 +58,46 @@ def recognise(head: bytes) -> Format | None:
 
 
 def read_profile(
-    path: str | os.PathLike[str], *, symbolize: Symbolize | None = None, every: int = EVERY
+    path: str | os.PathLike[str], *, symbols: Resolver | None = None, symbolize: bool = True, every: int = EVERY
 ) -> HeapProfile:
     """A file; or the series of ``.heap`` files with that prefix, or in that folder.
 
-    ``every`` bytes of growth give a snapshot each where a file tells every allocation. Raises ProfileError, and
-    MissingExtraError where the format takes a package that is not installed.
+    ``symbols``: what gives addresses their names, where a file has none; else that of this machine is made for it.
+    ``symbolize`` false: addresses stay as they are. ``every`` bytes of growth give a snapshot each where a file tells
+    every allocation. Raises ProfileError, and MissingExtraError where the format takes a package that is not installed.
     """
     name = os.fspath(path)
     try:
-        profile = _read(name, every)
+        written, profile = _read(name, every)
     except ProfileError as error:
         raise error.of(name) from None
     except OSError as error:
         raise ProfileError(error.strerror or str(error), path=name) from None
-    return symbolize(profile) if symbolize else profile
+    return named(profile, symbols, written) if symbolize else profile
 
 
-def _read(path: str, every: int) -> HeapProfile:
+def named(profile: HeapProfile, symbols: Resolver | None, written: float) -> HeapProfile:
+    """With names for its addresses. ``written``: when the profile was, in seconds since the epoch."""
+    if not bare(profile):
+        return profile
+    note = changed_since(profile, written)
+    profile = symbolized(profile, symbols or import_module("hiwater.heap.symbols.resolver").Symbols())
+    return replace(profile, notes=(*profile.notes, note)) if note else profile
+
+
+def _read(path: str, every: int) -> tuple[float, HeapProfile]:
     if not os.path.isfile(path):
         found = series.find(path)
         if found is not None:
-            return read_series(found)
+            return _written(found), _series(found)
         if os.path.isdir(path):
             raise UnknownFormatError("a folder without a series of .heap files")
         if not os.path.exists(path):
             raise ProfileError("there is no such file, and no series of .heap files of that name")
+    return os.stat(path).st_mtime, _file(path, every)
+
+
+def _file(path: str, every: int) -> HeapProfile:
     packed = Packed(path)
     head = packed.head(_HEAD)
     form = recognise(head)
@@ -107,8 +121,17 @@ def _read(path: str, every: int) -> HeapProfile:
     return parse(data)
 
 
-def read_series(found: series.Series) -> HeapProfile:
+def read_series(found: series.Series, *, symbols: Resolver | None = None, symbolize: bool = True) -> HeapProfile:
     """All files of a process as one profile: its growth, its peak as far as they show it, its end."""
+    profile = _series(found)
+    return named(profile, symbols, _written(found)) if symbolize else profile
+
+
+def _written(found: series.Series) -> float:
+    return os.stat(found.files[0]).st_mtime
+
+
+def _series(found: series.Series) -> HeapProfile:
     dumps = []
     for path in found.files:
         try:

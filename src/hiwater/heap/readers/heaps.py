@@ -21,6 +21,7 @@ from hiwater.heap.readers.building import LARGEST, Stacks, number, shown, snapsh
 from hiwater.heap.readers.errors import ProfileError
 from hiwater.heap.readers.mappings import FixedTest, Mappings
 
+MOST_GROWTH = 64
 _COUNTS = r" *(\d+): *(\d+) *\[ *(\d+): *(\d+) *\]"
 _HEAD = re.compile(rf"heap profile:{_COUNTS} *@ *(heap[_a-z0-9]*)(?:/(\d+))?\s*", re.ASCII)
 _JEMALLOC_HEAD = re.compile(r"heap_v2/(\d+)\s*", re.ASCII)
@@ -130,7 +131,7 @@ def profile(dumps: list[tuple[str, Dump]], exit_name: str | None = None) -> Heap
         stacks=stacks.all(),
         peak=replace(peak, label="peak"),
         exit=next((replace(each, label="exit") for name, _, each in made if name == exit_name), None),
-        growth=tuple(each for _, _, each in made) if len(made) > 1 else (),
+        growth=tuple(each for _, _, each in made[:: -(-len(made) // MOST_GROWTH)]) if len(made) > 1 else (),
         sample_bytes=peak_dump.rate,
         samples=peak_dump.samples,
         allocations=last.allocations,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hiwater.heap.model import Frame
 from hiwater.heap.readers.building import DEEPEST, LARGEST, shown
 from hiwater.heap.readers.errors import ProfileError
+from hiwater.heap.symbols.names import without_arguments
 
 LONGEST = 1 << 20
 """Bytes of a line; those of heaptrack are names, C++ ones at worst."""
@@ -115,7 +116,7 @@ class Definitions:
         for at in range(2, len(values), 3):
             triple = [*values[at : at + 3], 0, 0][:3]
             name, file = self._string(triple[0], line), self._string(triple[1], line)
-            frames.append(Frame(name, file, triple[2] or None, library, inlined=True))
+            frames.append(Frame(name and without_arguments(name), file, triple[2] or None, library, inlined=True))
         last = frames[-1] if frames else Frame(None)
         frames[-1:] = [Frame(last.function, last.file, last.line, library)]
         self._places.append(tuple(frames))

@@ -52,7 +52,7 @@ def parse(data: bytes) -> HeapProfile:
     return HeapProfile(
         engine=Engine.MASSIF,
         stacks=stacks.all(),
-        peak=None if peak is None else made[id(peak)],
+        peak=_nothing(taken) if peak is None else made[id(peak)],
         exit=None,
         growth=tuple(made[id(each)] for each in taken if id(each) in made and each is not peak),
         course=thinned([Point(at, _in_use(each)) for each in taken if (at := _seconds(each, unit)) is not None]),
@@ -106,6 +106,11 @@ def _snapshot(taken: _Taken, stacks: Stacks, unit: str) -> Snapshot:
     if made.in_use_bytes > _in_use(taken):
         raise ProfileError(f"its tree holds {made.in_use_bytes} bytes, the snapshot {_in_use(taken)}", taken.where)
     return made
+
+
+def _nothing(taken: list[_Taken]) -> Snapshot | None:
+    """A program that allocated nothing has no tree."""
+    return None if any(_in_use(each) for each in taken) else snapshot((), "peak")
 
 
 def _holdings(taken: _Taken, stacks: Stacks) -> Iterator[Holding]:

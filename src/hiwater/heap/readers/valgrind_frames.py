@@ -9,6 +9,7 @@ import re
 
 from hiwater.heap.model import Frame
 from hiwater.heap.readers.building import LARGEST
+from hiwater.heap.symbols.names import without_arguments
 
 _ADDRESS = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.*)", re.ASCII | re.DOTALL)
 _LIBRARY = re.compile(r"(.*) \(in ([^()]*(?:\([^()]*\)[^()]*)*)\)", re.DOTALL)
@@ -33,7 +34,7 @@ def frame(text: str) -> Frame:
         found = _SOURCE.fullmatch(rest)
         if found is not None:
             rest, file, line = found.group(1), found.group(2), int(found.group(3))
-    name = None if rest in ("???", "") else rest
+    name = None if rest in ("???", "") else without_arguments(rest)
     unknown = name is None and file is None and address <= LARGEST
     return Frame(name, file, line, library, address if unknown and library is None else None)
 
