@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hiwater.analysis import ledger_rows
+from hiwater.analysis.ledger_heap import heap_ledger
 from hiwater.analysis.ledger_model import Known, Ledger, Missing, Moment, ProcessLedger, Row, Section
 from hiwater.analysis.ledger_tree import tree_ledger
 from hiwater.analysis.peak import Evidence, mark, peak_image
@@ -20,7 +21,7 @@ def explain(recording: Recording, rows: Course | None = None) -> Ledger:
     maker = _Maker(recording)
     first = None
     if summary.peak_rss.bytes is not None:
-        image = peak_image(maker.evidence, summary.peak_rss)
+        image = maker.peaked
         first = maker.unseen(summary.peak_rss.bytes) if image is None else maker.of(image, summary.peak_rss.bytes)
     others = [
         found
@@ -52,6 +53,7 @@ class _Maker:
         for snapshot in recording.ledgers:  # the latest of an image counts
             self.snapshots[snapshot.image] = snapshot
         self.processes = {process.number: process for process in recording.observed_processes}
+        self.peaked = peak_image(self.evidence, recording.summary.peak_rss)
 
     def of_process(self, process: Process) -> ProcessLedger | None:
         """That of its largest image. What ran in its parent's memory (vfork) is the parent's."""
@@ -81,6 +83,9 @@ class _Maker:
             label = "between that reading and the peak" if sections else "of which nothing was read"
         explained = sum(section.bytes for section in sections)
         split = end.at_max if snapshot is not None else None
+        peaked = self.peaked is image
+        when = end.at_max_ns if snapshot is None else snapshot.t_ns
+        heap = heap_ledger(self.recording, image, sections, when, peaked)
         sections.append(_remainder(peak, explained, _moved(sections, split, peak), label))
         return ProcessLedger(
             process.number,
@@ -95,6 +100,7 @@ class _Maker:
             tuple(sections),
             () if snapshot is None else ledger_rows.of_which(snapshot),
             _beyond(end, snapshot),
+            heap,
         )
 
     def _missing(self, process: Process, end: ImageEnd, peak: int) -> Missing:

@@ -5,6 +5,7 @@ Sizes are bytes. The rows of a ledger add up to its peak exactly: what no row ex
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,10 +14,13 @@ from hiwater.analysis.reading import Reading
 
 
 class Known(str, Enum):
-    """How it is known whose the bytes of a row are. That they are so many is always the kernel's own count."""
+    """How it is known whose the bytes of a row are. That they are so many is the kernel's own count, but for the rows
+    of a heap."""
 
     EXACT = "exact"
     """The kernel itself says so: a path, [heap], [stack], the name of an anonymous mapping, or that it has none."""
+    SAMPLED = "sampled"
+    """Estimated from samples of the heap, with a standard error."""
     INFERRED = "inferred"
     """Concluded from what the mapping looks like, or estimated."""
     REMAINDER = "remainder"
@@ -64,6 +68,8 @@ class Row:
     address: int | None = None
     """Where it begins, if it is one mapping without a name."""
     details: tuple[Row, ...] = ()
+    error_bytes: int | None = None
+    """Standard error of a sampled row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,42 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class HeapLedger:
+    """The rows ``heap``, ``arenas`` and ``other`` once more: by what the allocator and the sampler say of them. Where
+    no mappings were read, all anonymous memory."""
+
+    bytes: int
+    """Their sum, which the rows here add up to."""
+    rows: tuple[Row, ...]
+    """in_use, python_in_use, mapped, overhead, free, free_since, untouched; the last one is the remainder."""
+    freed_bytes: int | None
+    """Freed by the program and not returned to the kernel, not at the top of the heap: at most what malloc_trim would
+    give back."""
+    at_ns: int | None
+    """The moment that the rows are of; ``None``: a profile that does not say."""
+    account_ns: int | None
+    """When the allocator gave its account."""
+    other_execution: bool
+    """The heap was followed in another execution of the command than the one that this ledger is of."""
+
+    @property
+    def in_use_bytes(self) -> int:
+        """What the program had allocated and not freed, as it asked for it."""
+        return sum(row.bytes for row in self.rows if row.key in ("in_use", "python_in_use"))
+
+    @property
+    def error_bytes(self) -> int:
+        """Standard error of the same."""
+        errors = [row.error_bytes or 0 for row in self.rows if row.key in ("in_use", "python_in_use")]
+        return round(math.hypot(*errors))
+
+    @property
+    def remainder(self) -> Row:
+        """What no row explains: never scaled away."""
+        return self.rows[-1]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessLedger:
     """The peak RSS of one process, from its owners to the last byte."""
 
@@ -124,6 +166,8 @@ class ProcessLedger:
     """Not to be added: memory that is in the rows above already. huge_pages, lazily_freed, shared_cow, locked."""
     beyond: tuple[Row, ...]
     """Demand that no RSS counts: swap, page_tables, hugetlb, unmapped_shmem. The largest that was read."""
+    heap: HeapLedger | None = None
+    """Where the heap was followed (``hiwater heap``)."""
 
     @property
     def bytes(self) -> int:

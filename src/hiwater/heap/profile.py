@@ -134,6 +134,13 @@ def profile_of(
     return _Maker(recording, log, resolver, merge or python_frames.merge).profile(every_bytes, growth_of)
 
 
+def profile_at(
+    recording: Recording, log: HeapLog, resolver: Resolver, t_ns: int, merge: Merge | None = None
+) -> HeapProfile:
+    """The heap of one image at one moment, which stands as ``peak``."""
+    return _Maker(recording, log, resolver, merge or python_frames.merge).at(t_ns)
+
+
 class _Maker:
     """The profile of one log."""
 
@@ -171,6 +178,11 @@ class _Maker:
             allocated_bytes=log.head.totals.allocated_bytes + log.head.totals.python_allocated_bytes or None,
             notes=tuple(self._notes(peak, every_bytes, step, growth_of)),
         )
+
+    def at(self, t_ns: int) -> HeapProfile:
+        live = self.replay.at(t_ns)
+        stacks = self._stacks([live])
+        return HeapProfile(Engine.HIWATER, stacks, self._snapshot(live, ""), None, pid=self.log.head.pid)
 
     def _ended(self) -> bool:
         """Whether the end was seen: by the sampler, or by the monitor, for what was sampled until then is there."""

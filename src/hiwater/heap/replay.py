@@ -174,6 +174,15 @@ class Replay:
             held += _mapped(areas, {})
             yield Live(t_ns, _largest_first(held), len(live), areas)
 
+    def live_at(self, t_ns: int) -> Iterator[tuple[int, tuple[int, int, int, int], Weight]]:
+        """The samples that lived just after a moment: where, (stack, kind, bytes, mean), and what it stands for."""
+        samples = self.log.samples
+        live: dict[int, None] = {}
+        _apply(live, self._events[: bisect_right(self.times, t_ns)])
+        for at in live:
+            alike = samples.what[at]
+            yield samples.address[at], samples.kinds[alike], self.weights[alike]
+
     def between(self, begin_ns: int, end_ns: int) -> tuple[Holding, ...]:
         """What each stack holds more, or less (negative), at the end than at the beginning, the largest growth first.
         What lived at both moments adds nothing to the variance."""

@@ -157,7 +157,7 @@ class Figures:
     @cached_property
     def heap_profiles(self) -> tuple[HeapProfile, ...]:
         """The heap of each program image that was followed (``hiwater heap``), as they began; empty without any."""
-        found = self._stored_heap
+        found = self.heap_logs
         if found is None:
             return () if self._foreign_heap is None else (self._foreign_heap,)
         from hiwater.heap.profile import profiles
@@ -172,7 +172,7 @@ class Figures:
     def heap_profile(self, *, every_bytes: int | None = None, growth_of: GrowthOf | None = None) -> HeapProfile | None:
         """The same with other snapshots of growth: each time that so much was added, to what is in use or to all that
         was ever allocated. A profile of another tool has the snapshots that it has."""
-        found = self._stored_heap
+        found = self.heap_logs
         if found is None:
             return self._foreign_heap
         from hiwater.heap.moments import GrowthOf
@@ -207,7 +207,8 @@ class Figures:
         return stored(cast("Recording", self).data)
 
     @cached_property
-    def _stored_heap(self) -> tuple[list[HeapLog], StoredSymbols] | None:
+    def heap_logs(self) -> tuple[list[HeapLog], StoredSymbols] | None:
+        """What the sampler wrote, and the names of its addresses; ``None`` without."""
         from hiwater.recording.heap import StoredSymbols, unpack_symbols
 
         found = self._stored

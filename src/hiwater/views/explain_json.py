@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hiwater._version import __version__
-from hiwater.analysis.ledger_model import ProcessLedger, Row, Section, TreeLedger
+from hiwater.analysis.ledger_model import HeapLedger, ProcessLedger, Row, Section, TreeLedger
 from hiwater.recording.model import Recording
 from hiwater.views.explain_words import sentences
 from hiwater.views.names import valid
@@ -64,7 +64,21 @@ def _process(recording: Recording, ledger: ProcessLedger) -> dict[str, object]:
         "sections": [_section(section) for section in ledger.sections],
         "of_which": [_row(row) for row in ledger.of_which],
         "beyond_rss": [_row(row) for row in ledger.beyond],
+        "heap": None if ledger.heap is None else _heap(ledger.heap),
         "sentences": [{"code": sentence.code, "text": valid(sentence.text)} for sentence in told],
+    }
+
+
+def _heap(heap: HeapLedger) -> dict[str, object]:
+    return {
+        "bytes": heap.bytes,
+        "in_use_bytes": heap.in_use_bytes,
+        "standard_error_bytes": heap.error_bytes,
+        "freed_bytes": heap.freed_bytes,
+        "seconds": None if heap.at_ns is None else heap.at_ns / 1e9,
+        "account_seconds": None if heap.account_ns is None else heap.account_ns / 1e9,
+        "other_execution": heap.other_execution,
+        "rows": [_row(row) for row in heap.rows],
     }
 
 
@@ -85,6 +99,7 @@ def _row(row: Row) -> dict[str, object]:
         "known": row.known.value,
         "mappings": row.count,
         "mapped_bytes": row.mapped_bytes,
+        "standard_error_bytes": row.error_bytes,
         "address": None if row.address is None else f"0x{row.address:x}",
         "details": [_row(detail) for detail in row.details],
     }

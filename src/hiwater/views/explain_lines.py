@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hiwater.analysis.ledger_model import Known, ProcessLedger, Row, TreeLedger
+from hiwater.analysis.ledger_model import HeapLedger, Known, ProcessLedger, Row, TreeLedger
 from hiwater.units import MIB
-from hiwater.views.explain_words import label
+from hiwater.views.explain_words import amount, label
 from hiwater.views.process_names import ProcessName
 
 MOST_DETAILS = 5
@@ -64,6 +64,28 @@ def _row(row: Row, level: int, whole: int, everything: bool) -> Iterator[Line]:
 def _merged(row: Row) -> bool:
     """Whether it is several mappings, none of which is worth a line."""
     return row.key == "mapping" and row.address is None
+
+
+def heap_lines(heap: HeapLedger, everything: bool) -> Iterator[Line]:
+    """What the heap consists of, down to what is not explained."""
+    least = max(SMALL * heap.bytes, MIB // 10)
+    for row in heap.rows:
+        yield Line(0, row.label, row.bytes, row.known, True, spread(row))
+        shown = list(row.details)
+        if not everything:
+            shown = [detail for detail in shown[:MOST_DETAILS] if abs(detail.bytes) >= least]
+            if len(row.details) - len(shown) == 1:
+                shown = list(row.details)
+        for detail in shown:
+            yield Line(1, detail.label, detail.bytes, detail.known, False, spread(detail))
+        folded = row.details[len(shown) :]
+        if shown and folded:
+            yield Line(1, f"{len(folded)} more", sum(detail.bytes for detail in folded), row.known, False)
+
+
+def spread(row: Row) -> str:
+    """The standard error of what was sampled."""
+    return f"± {amount(row.error_bytes)}" if row.error_bytes else ""
 
 
 def tree_lines(tree: TreeLedger, names: dict[int, ProcessName], everything: bool) -> Iterator[Line]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from hiwater.analysis.ledger_model import Known, ProcessLedger
 from hiwater.recording.model import Recording
-from hiwater.views.explain_lines import Line, process_lines, tree_lines
-from hiwater.views.explain_words import amount, moment, part, seconds, sentences, who
+from hiwater.views.explain_lines import Line, heap_lines, process_lines, tree_lines
+from hiwater.views.explain_words import amount, heap_known, heap_title, moment, part, seconds, sentences, who
 from hiwater.views.names import command_line, visible
 from hiwater.views.process_names import process_names
 
@@ -25,6 +25,12 @@ def render(recording: Recording, process: ProcessLedger | None, *, everything: b
     lines.append(_line("**peak RSS**", f"**{amount(process.peak_bytes)}**", f"{process.bytes:,} bytes"))
     if process.moment is not None:
         lines += ["", _escaped(moment(process)) + "."]
+    if process.heap is not None:
+        heap = process.heap
+        lines += ["", f"**{_escaped(heap_title(heap)[0].upper() + heap_title(heap)[1:])}**", ""]
+        lines += _table(heap_lines(heap, everything), heap.bytes)
+        lines.append(_line("**resident**", f"**{amount(heap.bytes)}**", f"{heap.bytes:,} bytes"))
+        lines += ["", _escaped(heap_known(heap))]
     if process is ledger.peak and ledger.tree is not None:
         tree = ledger.tree
         lines += ["", f"**Peak of the tree**, {len(tree.processes)} processes at {seconds(tree.t_ns)}", ""]
@@ -39,7 +45,8 @@ def _table(lines: Iterable[Line], whole: int) -> list[str]:
     for line in lines:
         text = "&emsp;" * line.level + (f"**{_escaped(line.text)}**" if line.level == 0 else _escaped(line.text))
         mark = "~" if line.known is Known.INFERRED else ""
-        rows.append(_line(text, mark + amount(line.bytes), part(line.bytes, whole)))
+        spread = f" {line.aside}" if line.known is Known.SAMPLED and line.aside else ""
+        rows.append(_line(text, mark + amount(line.bytes) + spread, part(line.bytes, whole)))
     return rows
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import wrap
 
-from hiwater.analysis.ledger_model import Known, ProcessLedger, Row, TreeLedger
+from hiwater.analysis.ledger_model import HeapLedger, Known, ProcessLedger, Row, TreeLedger
 from hiwater.recording.model import Recording
 from hiwater.units import format_size
 from hiwater.units import mib as plain_mib
-from hiwater.views.explain_lines import Line, process_lines, tree_lines
-from hiwater.views.explain_words import amount, moment, part, seconds, sentences, who
+from hiwater.views.explain_lines import Line, heap_lines, process_lines, tree_lines
+from hiwater.views.explain_words import amount, heap_known, heap_title, moment, part, seconds, sentences, who
 from hiwater.views.names import command_line, shorten, visible
 from hiwater.views.paint import Paint
 from hiwater.views.process_names import ProcessName, process_names
@@ -34,6 +34,8 @@ def render(
         lines += table.text("peak RSS unknown: nothing could be read, so that there is nothing to break down")
     else:
         lines += _process(recording, process, names, table, everything)
+    if process is not None and process.heap is not None:
+        lines += ["", *_heap(process.heap, table, everything)]
     if process is ledger.peak and ledger.tree is not None:
         lines += ["", *_tree(ledger.tree, names, table, everything)]
     told = sentences(recording, ledger, process)
@@ -74,6 +76,14 @@ def _process(
     for note in notes:
         lines += ["", *table.text(note, "dim")]
     return lines
+
+
+def _heap(heap: HeapLedger, table: _Table, everything: bool) -> list[str]:
+    lines = [*table.text(f"{heap_title(heap)}, in MiB"), ""]
+    lines += table.rows(heap_lines(heap, everything), heap.bytes)
+    lines += [table.rule(), table.paint("bold", table.plain("resident", heap.bytes))]
+    lines += table.under(f"{heap.bytes:,} bytes, the sum of the rows above")
+    return [*lines, "", *table.text(heap_known(heap), "dim")]
 
 
 def _tree(tree: TreeLedger, names: dict[int, ProcessName], table: _Table, everything: bool) -> list[str]:
@@ -156,7 +166,8 @@ class _Table:
         mark = "~" if line.known is Known.INFERRED else " "
         text = shorten(line.text, self.label - len(indent))
         left = self.label - len(indent) - len(text)
-        aside = shorten(f"  {line.aside}", left) if line.aside and left >= 8 else ""
+        aside = line.aside if self.paint.unicode else line.aside.replace("±", "+-")
+        aside = shorten(f"  {aside}", left) if line.aside and left >= 8 else ""
         space = " " * (left - len(aside))
         figures = f"{mark}{amount(line.bytes):>9} {part(line.bytes, whole):>7}"
         if line.level == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hiwater.analysis.ledger_model import Ledger, Missing, ProcessLedger, Row, TreeLedger
+from hiwater.analysis.ledger_model import HeapLedger, Ledger, Missing, ProcessLedger, Row, TreeLedger
 from hiwater.recording.model import Facts, Recording
 from hiwater.units import MIB, format_seconds
 from hiwater.views.names import visible
@@ -93,6 +93,23 @@ def moment(ledger: ProcessLedger) -> str:
     return f"{count}, read at {seconds(at.t_ns)}{held}, {gap}{when}"
 
 
+def heap_title(heap: HeapLedger) -> str:
+    """What the table of a heap is about."""
+    when = "" if heap.at_ns is None else f" at {seconds(heap.at_ns)}"
+    of = " of the execution in which it was followed" if heap.other_execution else ""
+    return f"the heap{when}{of}: the heap's mappings and other anonymous memory once more"
+
+
+def heap_known(heap: HeapLedger) -> str:
+    """How the rows of a heap are known."""
+    sampled = any(row.error_bytes is not None for row in heap.rows)
+    told = ["± one standard error of what was sampled"] if sampled else []
+    if heap.account_ns is not None:
+        told.append(f"malloc's own account (mallinfo2) is of {seconds(heap.account_ns)}")
+    told.append("~ concluded")
+    return "; ".join(told)
+
+
 def seconds(t_ns: int) -> str:
     """A moment, since the start of the command."""
     return format_seconds(t_ns / 1e9)
@@ -105,9 +122,10 @@ def sentences(recording: Recording, ledger: Ledger, process: ProcessLedger | Non
     first = process is ledger.peak
     if first:
         found.append(_inherited(ledger))
+        found.append(_difference(ledger, process))
     if process is not None:
         found += [_missing(process, recording.facts), _distance(process, recording.facts)]
-        found += [tell(process) for tell in (_profiler, _arenas, _lazily_freed)]
+        found += [tell(process) for tell in (_profiler, _freed, _arenas, _lazily_freed)]
         found += [_huge_pages(process, page_size)]
         found += [tell(process) for tell in (_files, _shared_cow, _swap)]
         found += [_page_tables(process, page_size), _hugetlb(process), _unmapped(process)]
@@ -130,6 +148,42 @@ def _inherited(ledger: Ledger) -> Sentence | None:
         "inherited",
         f"wait4 in {name} would have said {mib(who.wait4_would_say_bytes)}, {mib(ledger.inherited_bytes)} more than "
         f"the peak: at execve the kernel folds the peak of {name} into ru_maxrss. No page of that was the command's.",
+    )
+
+
+def _difference(ledger: Ledger, process: ProcessLedger | None) -> Sentence | None:
+    """From the heap to the RSS, and from that to what getrusage says: each byte of the difference."""
+    heap = None if process is None else process.heap
+    if process is None or heap is None:
+        return None
+    error = f" (± {amount(heap.error_bytes)})" if heap.error_bytes else ""
+    parts = [(row.label, row.bytes) for row in heap.rows if row.key not in ("in_use", "python_in_use")]
+    whole = sum(row.bytes for section in process.sections for row in section.rows)
+    told = {"heap", "arenas", "other", "anonymous"}
+    for section in process.sections:
+        rest = [row for row in section.rows if not (section.key == "anonymous" and row.key in told)]
+        parts += [(row.label, row.bytes) for row in rest]
+    signed = [f"{'+' if size >= 0 else '-'} {amount(abs(size))} {what}" for what, size in parts if size]
+    says = ledger.inherited.wait4_would_say_bytes
+    misleads = ledger.inherited.misleads and says is not None
+    wait = f", ru_maxrss {mib(says)}" if misleads and says is not None else ""
+    name = visible(ledger.inherited.launcher_name or "the launcher")
+    more = f" From the RSS to ru_maxrss: + {amount(ledger.inherited_bytes)} inherited from {name}." if misleads else ""
+    return Sentence(
+        "heap-difference",
+        f"Heap in use {mib(heap.in_use_bytes)}{error}, RSS {mib(whole)}{wait}: here is each byte of the difference. "
+        f"From the heap to the RSS: {', '.join(signed)}.{more}",
+    )
+
+
+def _freed(process: ProcessLedger) -> Sentence | None:
+    heap = process.heap
+    if heap is None or heap.freed_bytes is None or not _matters(heap.freed_bytes, process.peak_bytes):
+        return None
+    return Sentence(
+        "heap-freed",
+        f"{mib(heap.freed_bytes)} were freed by the program and not returned to the system: they lie between blocks "
+        "that live. malloc_trim(0) would give back at most so much, whole pages only.",
     )
 
 

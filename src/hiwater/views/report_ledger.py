@@ -5,11 +5,22 @@ from __future__ import annotations
 from html import escape
 from itertools import count
 
-from hiwater.analysis.ledger_model import Known, Ledger, ProcessLedger, Row, TreeLedger
+from hiwater.analysis.ledger_model import HeapLedger, Known, Ledger, ProcessLedger, Row, TreeLedger
 from hiwater.recording.model import Recording
 from hiwater.units import mib as plain_mib
-from hiwater.views.explain_lines import MOST_PROCESSES, SMALL
-from hiwater.views.explain_words import amount, label, mib, moment, part, seconds, sentences, who
+from hiwater.views.explain_lines import MOST_PROCESSES, SMALL, spread
+from hiwater.views.explain_words import (
+    amount,
+    heap_known,
+    heap_title,
+    label,
+    mib,
+    moment,
+    part,
+    seconds,
+    sentences,
+    who,
+)
 from hiwater.views.names import shorten, visible
 from hiwater.views.process_names import ProcessName
 
@@ -17,7 +28,12 @@ MOST_LEDGERS = 12
 """Processes that can be chosen."""
 MOST_DETAILS = 30
 """Details of one row; the smaller ones are one line."""
-_KNOWN = {Known.EXACT: "named by the kernel", Known.INFERRED: "concluded", Known.REMAINDER: "what is left"}
+_KNOWN = {
+    Known.EXACT: "named by the kernel",
+    Known.SAMPLED: "sampled",
+    Known.INFERRED: "concluded",
+    Known.REMAINDER: "what is left",
+}
 
 
 def section(recording: Recording, ledger: Ledger, names: dict[int, ProcessName], number: int) -> str:
@@ -67,7 +83,7 @@ def _process(recording: Recording, ledger: Ledger, one: ProcessLedger, called: s
 <td class="num">100 %</td><td class="falls"></td><td class="how"></td></tr>
 <tr class="sum"><td colspan="5">The rows add up to {one.bytes:,} bytes, which is the peak.{bounds}</td></tr></tfoot>
 </table></div>
-{_beside(one.of_which, one.beyond)}{_told([sentence.text for sentence in told])}</div>
+{_beside(one.of_which, one.beyond)}{_heap(one.heap, name, ids)}{_told([sentence.text for sentence in told])}</div>
 """
 
 
@@ -109,7 +125,7 @@ def _figures(size: int, whole: int) -> str:
     return f'<td class="num">{escape(amount(size))}</td><td class="num">{part(size, whole)}</td>'
 
 
-def _row(row: Row, key: str, below: bool, done: int, whole: int, name: str) -> str:
+def _row(row: Row, key: str, below: bool, done: int, whole: int, name: str, how: str | None = None) -> str:
     """A row and, in a body of their own that can be folded, its details."""
     swatch = "" if below else _swatch(key)
     title = escape(label(row))
@@ -122,8 +138,8 @@ def _row(row: Row, key: str, below: bool, done: int, whole: int, name: str) -> s
     kind = ' class="in"' if below else ' class="kind"'
     line = (
         f'<tbody><tr{kind}><th scope="row">{swatch}{title}</th>{_figures(row.bytes, whole)}'
-        f'<td class="falls">{_fall(done, row.bytes, whole, key)}</td><td class="how">{_known(row)}</td></tr>'
-        "</tbody>\n"
+        f'<td class="falls">{_fall(done, row.bytes, whole, key)}</td><td class="how">'
+        f"{escape(how or _known(row))}</td></tr></tbody>\n"
     )
     if not details:
         return line
@@ -154,6 +170,32 @@ def _fall(done: int, size: int, whole: int, key: str) -> str:
     width = min(100 - left, 100 * (end - begin) / whole)
     kind = "less" if size < 0 else key
     return f'<i class="k-{kind}" style="margin-left:{left:.3f}%;width:{width:.3f}%"></i>'
+
+
+def _heap(heap: HeapLedger | None, name: str, ids: count[int]) -> str:
+    """What the anonymous memory of malloc consists of."""
+    if heap is None:
+        return ""
+    body, done = [], 0
+    for row in heap.rows:
+        how = f"sampled, {spread(row)}" if row.known is Known.SAMPLED and spread(row) else _HEAP_KNOWN[row.known]
+        body.append(_row(row, "anonymous", True, done, heap.bytes, f"{name}d{next(ids)}", how))
+        done += row.bytes
+    title = escape(heap_title(heap)[0].upper() + heap_title(heap)[1:])
+    return f"""<h3>{title}</h3>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of the heap">
+<table><caption class="sr">What the heap consists of; the rows add up to what of it is resident</caption>
+<thead><tr><th scope="col" class="plain">What</th><th scope="col" class="num plain">MiB</th>
+<th scope="col" class="num plain">Share</th><th scope="col" class="plain falls"><span class="sr">Drawn</span></th>
+<th scope="col" class="plain how">How it is known</th></tr></thead>
+{"".join(body)}<tfoot><tr><th scope="row">Resident</th><td class="num">{amount(heap.bytes)}</td>
+<td class="num">100 %</td><td class="falls"></td><td class="how"></td></tr>
+<tr class="sum"><td colspan="5">The rows add up to {heap.bytes:,} bytes. {escape(heap_known(heap))}.</td></tr></tfoot>
+</table></div>
+"""
+
+
+_HEAP_KNOWN = _KNOWN | {Known.EXACT: "counted"}
 
 
 def _beside(of_which: tuple[Row, ...], beyond: tuple[Row, ...]) -> str:

@@ -1,0 +1,233 @@
+"""The heap in the ledger: what lies between the bytes that the program asked for and those that are resident.
+
+The rows of a heap add up to the resident set of ``[heap]``, the arenas and the other anonymous mappings, to the byte.
+What the program holds is sampled; what malloc holds it says itself (mallinfo2(3)); what of its memory was never
+touched, the kernel says (smaps). Nothing is scaled to fit: what no row explains is the last one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hiwater.analysis.ledger_model import HeapLedger, Known, Row, Section
+
+if TYPE_CHECKING:
+    from hiwater.heap.log import HeapLog, Mallinfo
+    from hiwater.heap.model import HeapProfile
+    from hiwater.heap.replay import Replay
+    from hiwater.heap.sites import CallSite
+    from hiwater.recording.model import Image, Recording
+
+BASE = ("heap", "arenas", "other", "anonymous")
+"""Keys of the rows that are broken down; the last one where no mappings were read."""
+MOST_SITES = 20
+_PYMALLOC_MOST = 512
+"""Larger objects of Python's come from malloc (Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD)."""
+_LARGE = 64 << 10
+"""Smaller blocks have no mapping of their own."""
+_PAGE = 4096
+
+
+def heap_ledger(
+    recording: Recording, image: Image, sections: Sequence[Section], t_ns: int | None, peaked: bool
+) -> HeapLedger | None:
+    """``None`` where the heap of this image was not followed. ``t_ns``: when its mappings, or its largest RSS,
+    were read."""
+    base = [row for section in sections if section.key == "anonymous" for row in section.rows if row.key in BASE]
+    if t_ns is None or not base:
+        return None
+    found = recording.heap_logs
+    if found is None:
+        return _of_profile(recording.heap, base) if peaked else None
+    logs, resolver = found
+    from hiwater.heap import moments
+    from hiwater.heap.profile import peak_log, profile_at, zero
+    from hiwater.heap.replay import Replay
+
+    execution = recording.heap_execution
+    if execution is recording:
+        own = [log for log in logs if moments.image_of(log, recording) is image]
+        log = own[-1] if own else None
+    else:
+        log = peak_log(execution, logs) if peaked else None
+    if log is None:
+        return None
+    replay, ran = Replay(log), moments.image_of(log, execution)
+    start = zero(execution, log, ran)
+    if execution is recording:
+        at = t_ns + start
+    else:
+        peak = moments.peak(replay, execution, ran, None if ran is None else moments.sight(execution, ran))
+        if peak is None:
+            return None
+        at = peak.t_ns
+    account = min(log.mallinfo, key=lambda one: abs(one.t_ns - at), default=None)
+    rows = _held(profile_at(execution, log, resolver, at))
+    freed = None
+    if account is not None:
+        then = _asked(replay, account.t_ns)
+        rows += _account(account, log, then)
+        if execution is recording:
+            rows += _since(base, account, then, _asked(replay, at))
+        freed = sum(row.bytes for row in rows if row.key in ("free", "free_since")) - account.top_bytes
+    rows += _untouched(base, replay, at, execution is recording)
+    return HeapLedger(
+        sum(row.bytes for row in base),
+        (*rows, _remainder(base, rows)),
+        None if freed is None else max(0, freed),
+        at - start,
+        None if account is None else account.t_ns - start,
+        execution is not recording,
+    )
+
+
+def _of_profile(profile: HeapProfile | None, base: list[Row]) -> HeapLedger | None:
+    """That of another tool: only what was in use."""
+    if profile is None or profile.peak is None:
+        return None
+    rows, seconds = _held(profile), profile.peak.at_seconds
+    size = sum(row.bytes for row in base)
+    at = None if seconds is None else round(seconds * 1e9)
+    return HeapLedger(size, (*rows, _remainder(base, rows)), None, at, None, True)
+
+
+def _remainder(base: list[Row], rows: list[Row]) -> Row:
+    left = sum(row.bytes for row in base) - sum(row.bytes for row in rows)
+    return Row("remainder", "not explained", left, Known.REMAINDER)
+
+
+def _held(profile: HeapProfile) -> list[Row]:
+    """What the program held, by call site."""
+    from hiwater.heap.model import Kind
+    from hiwater.heap.sites import call_sites
+
+    if profile.peak is None:
+        return []
+    known = Known.EXACT if profile.samples is None and profile.engine.value != "hiwater" else Known.SAMPLED
+    sites = call_sites(profile, profile.peak)
+    found = []
+    for key, label, kind, how in (
+        ("in_use", "in use, from malloc", Kind.MALLOC, known),
+        ("python_in_use", "in use, from Python's allocators", Kind.PYTHON, known),
+        ("mapped", "mapped by the program itself", Kind.MMAP, Known.EXACT),
+    ):
+        own = [site for site in sites if site.kind is kind]
+        if own:
+            found.append(_by_site(key, label, own, how))
+    return found
+
+
+def _by_site(key: str, label: str, sites: list[CallSite], known: Known) -> Row:
+    details = [_site(site, known) for site in sites[:MOST_SITES]]
+    rest = sites[MOST_SITES:]
+    if rest:
+        size, error = sum(site.in_use_bytes for site in rest), _error(rest, known)
+        details.append(Row("site", f"{len(rest)} more", size, known, error_bytes=error))
+    size = sum(site.in_use_bytes for site in sites)
+    return Row(key, label, size, known, details=tuple(details), error_bytes=_error(sites, known))
+
+
+def _error(sites: Sequence[CallSite], known: Known) -> int | None:
+    if known is not Known.SAMPLED:
+        return None
+    return round(math.sqrt(sum(site.standard_error_bytes**2 for site in sites)))
+
+
+def _site(site: CallSite, known: Known) -> Row:
+    from hiwater.heap.model import Frame, Language
+    from hiwater.heap.sites import By, label
+
+    language = Language.PYTHON if site.library is None and site.file is not None else Language.NATIVE
+    frame = Frame(site.function, site.file, site.line, site.library, site.address, language=language)
+    error = site.standard_error_bytes if known is Known.SAMPLED else None
+    return Row("site", label(frame, By.LINE), site.in_use_bytes, known, error_bytes=error)
+
+
+def _account(account: Mallinfo, log: HeapLog, then: _Asked) -> list[Row]:
+    """What malloc has beside what it was asked for; both are of the moment of its account."""
+    spent = account.in_use_bytes + account.mmapped_bytes - then.arena_bytes - then.mapped_bytes
+    headers = then.blocks * log.head.word_bytes
+    details = (
+        Row(
+            "part", f"headers, {log.head.word_bytes} bytes for each of {then.blocks:,} blocks", headers, Known.INFERRED
+        ),
+        Row("part", "rounding, and threads' caches", spent - headers, Known.INFERRED),
+    )
+    return [
+        Row("overhead", "headers and rounding of malloc", spent, Known.INFERRED, details=details),
+        Row("free", "free in malloc's arenas", account.free_bytes, Known.EXACT),
+    ]
+
+
+def _since(base: list[Row], account: Mallinfo, then: _Asked, now: _Asked) -> list[Row]:
+    """How the free memory of the arenas has changed between malloc's account and this moment: they have grown by so
+    much, and of that so much is in use."""
+    arenas = [row.mapped_bytes for row in base if row.key in ("heap", "arenas")]
+    sizes = [size for size in arenas if size is not None]
+    if len(sizes) < len(arenas) or not arenas:
+        return []
+    size = sum(sizes) - account.arena_bytes - (now.arena_bytes - then.arena_bytes)
+    return [Row("free_since", "and between malloc's account and then", size, Known.INFERRED)] if size else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What malloc had given out at a moment, as it was asked for: Python's small objects lie in arenas of its own."""
+
+    arena_bytes: int
+    mapped_bytes: int
+    """In chunks that were mapped one by one: these begin so many bytes after a page's begin (malloc/malloc.c,
+    sysmalloc_mmap(): two words of a header)."""
+    blocks: int
+
+
+def _asked(replay: Replay, t_ns: int) -> _Asked:
+    from hiwater.heap.wire import AllocKind
+
+    size = mapped = blocks = 0.0
+    header = 2 * replay.log.head.word_bytes
+    for address, (_, kind, asked, _), weight in replay.live_at(t_ns):
+        if kind in (AllocKind.PY_MEM, AllocKind.PY_OBJ) and asked <= _PYMALLOC_MOST:
+            continue
+        blocks += weight.blocks
+        if asked >= _LARGE and address % _PAGE == header:
+            mapped += weight.bytes
+        else:
+            size += weight.bytes
+    return _Asked(round(size), round(mapped), round(blocks))
+
+
+def _untouched(base: list[Row], replay: Replay, t_ns: int, same: bool) -> list[Row]:
+    """Address space of the heap that was never touched, or was given back: it is in no RSS."""
+    details = [
+        Row("part", f"of the {row.label}", row.bytes - row.mapped_bytes, Known.EXACT)
+        for row in base
+        if row.key != "other" and row.mapped_bytes is not None and row.mapped_bytes > row.bytes
+    ]
+    other = next((row for row in base if row.key == "other"), None)
+    if other is not None and same:
+        blocks = [(where, kind[2]) for where, kind, _ in replay.live_at(t_ns) if kind[2] >= _LARGE]
+        blocks += [(area.start, area.bytes) for area in replay.at(t_ns).areas if not area.arena]
+        starts = sorted(address for address, _ in blocks)
+        space = sum(_gap(mapping, starts) for mapping in other.details)
+        if space:
+            details.append(Row("part", "of mappings with large blocks", -space, Known.INFERRED))
+    if not details:
+        return []
+    known = Known.INFERRED if any(row.known is Known.INFERRED for row in details) else Known.EXACT
+    row = Row("untouched", "reserved, never touched or given back", sum(row.bytes for row in details), known)
+    return [replace(row, details=tuple(details))]
+
+
+def _gap(mapping: Row, starts: list[int]) -> int:
+    """What is not resident of a mapping in which a block begins."""
+    from bisect import bisect_left
+
+    begin, size = mapping.address, mapping.mapped_bytes
+    if begin is None or size is None or size <= mapping.bytes:
+        return 0
+    at = bisect_left(starts, begin)
+    return size - mapping.bytes if at < len(starts) and starts[at] < begin + size else 0
