@@ -80,10 +80,17 @@ def _append(
         raise OutputError(f"the heap cannot be written to the recording: {error.strerror or error}") from error
 
 
-def with_heap(data: bytes, logs: Sequence[HeapLog], symbols: Symbols, *, execution: Recording | None = None) -> bytes:
+def with_heap(
+    data: bytes,
+    logs: Sequence[HeapLog],
+    symbols: Symbols,
+    *,
+    execution: Recording | None = None,
+    profile: HeapProfile | None = None,
+) -> bytes:
     """The same for a recording in memory."""
     order, at = _end_of_own(data)
-    return data[:at] + b"".join(_records(order, logs, symbols, execution))
+    return data[:at] + b"".join(_records(order, logs, symbols, execution, profile))
 
 
 def _end_of_own(data: bytes) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hiwater.analysis.ledger_model import HeapLedger, Known, ProcessLedger, Row, TreeLedger
 from hiwater.units import MIB
 from hiwater.views.explain_words import amount, label
+from hiwater.views.names import visible
 from hiwater.views.process_names import ProcessName
 
 MOST_DETAILS = 5
@@ -70,14 +71,14 @@ def heap_lines(heap: HeapLedger, everything: bool) -> Iterator[Line]:
     """What the heap consists of, down to what is not explained."""
     least = max(SMALL * heap.bytes, MIB // 10)
     for row in heap.rows:
-        yield Line(0, row.label, row.bytes, row.known, True, spread(row))
+        yield Line(0, visible(row.label), row.bytes, row.known, True, spread(row))
         shown = list(row.details)
         if not everything:
             shown = [detail for detail in shown[:MOST_DETAILS] if abs(detail.bytes) >= least]
             if len(row.details) - len(shown) == 1:
                 shown = list(row.details)
         for detail in shown:
-            yield Line(1, detail.label, detail.bytes, detail.known, False, spread(detail))
+            yield Line(1, visible(detail.label), detail.bytes, detail.known, False, spread(detail))
         folded = row.details[len(shown) :]
         if shown and folded:
             yield Line(1, f"{len(folded)} more", sum(detail.bytes for detail in folded), row.known, False)

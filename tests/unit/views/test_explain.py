@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from tests.heaps import recording as with_heap
 from tests.ledgers import coarse, family, mapping, rich, snapshot, stream, with_ledgers
 from tests.streams import MIB, MS, Stream
 
@@ -41,6 +42,8 @@ CASES = {
     "explain-color": (rich(), 100, Paint(color=True), False),
     "explain-ascii": (rich(), 100, Paint(unicode=False), False),
     "explain-tree": (family(16), 100, Paint(), False),
+    "explain-heap": (with_heap(), 100, Paint(), False),
+    "explain-heap-ascii": (with_heap(), 70, Paint(unicode=False), True),
     "explain-coarse": (coarse(), 100, Paint(), False),
     "explain-unseen": (unseen(), 100, Paint(), False),
     "explain-nothing": (parse(Stream().data), 100, Paint(), False),
@@ -65,7 +68,12 @@ def test_golden(name: str) -> None:
     held_against(f"{name}.txt", text_of(name))
 
 
-@pytest.mark.parametrize("make", [rich, family], ids=["one", "tree"])
+def heap() -> Recording:
+    """With its heap."""
+    return with_heap()
+
+
+@pytest.mark.parametrize("make", [rich, family, heap], ids=["one", "tree", "heap"])
 def test_golden_markdown(make: Callable[[], Recording]) -> None:
     """The Markdown, character by character."""
     recording = make()
@@ -81,7 +89,7 @@ def test_no_control_characters(name: str) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 72, 80, 100, 120, 250])
-@pytest.mark.parametrize("make", [rich, family, coarse], ids=["one", "tree", "coarse"])
+@pytest.mark.parametrize("make", [rich, family, coarse, heap], ids=["one", "tree", "coarse", "heap"])
 def test_no_line_is_wider_than_the_terminal(make: Callable[[], Recording], width: int) -> None:
     """Labels give way; figures never do."""
     recording = make()
