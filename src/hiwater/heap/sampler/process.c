@@ -14,7 +14,7 @@
 
 static struct hw_thread *threads; /* under the lock */
 static struct scratch *scratches; /* of threads that ended */
-static uint64_t seed;
+static uint64_t seed, begun_threads;
 static pthread_key_t farewell_key;
 static bool farewell_key_made;
 static uint32_t owner;	 /* the process whose memory this is: not the child of a vfork */
@@ -93,8 +93,7 @@ void thread_begin(struct hw_thread *self)
 	entered = enter();
 	self->begun = true;
 	self->tid = (uint32_t)syscall(SYS_gettid);
-	self->random = seed ^ ((uint64_t)self->tid << 32);
-	next_random(&self->random);
+	self->random = seed + UINT64_C(0x632be59bd9b4e019) * __atomic_add_fetch(&begun_threads, 1, __ATOMIC_RELAXED);
 	self->period_ns = now_ns();
 	self->period_cpu_ns = thread_cpu_ns();
 	if (farewell_key_made)
