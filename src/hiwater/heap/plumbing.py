@@ -36,6 +36,7 @@ _RUNTIME_LIBRARIES = re.compile(
     r"/(libc|libpthread|libdl|libm|ld-linux[-\w]*|ld64|libgcc_s|libstdc\+\+|libc\+\+(abi)?|libhiwater-heap)(-[\d.]+)?\.so[.\d]*$"
 )
 _ALLOCATOR_LIBRARIES = re.compile(r"/lib(jemalloc|tcmalloc|mimalloc|snmalloc|rpmalloc|scudo|hoard)[-_\w]*\.so[.\d]*$")
+_ADDRESS = re.compile(r"\+0x[0-9a-f]+$")
 _INTERPRETERS = re.compile(r"/(libpython\d[.\w]*\.so[.\d]*|python\d?[.\d]*[a-z]*)$")
 
 
@@ -95,6 +96,15 @@ class Plumbing:
             return Role.RUNTIME
         return Role.RUNTIME if _RUNTIME_LIBRARIES.search(library) else Role.CODE
 
+    def _roles(self, stack: Stack) -> list[Role]:
+        """Of each frame. What an allocator calls in its own library is part of it where its name was stripped."""
+        roles = [self.role(frame) for frame in stack]
+        for index in range(len(stack) - 2, -1, -1):
+            inner, outer = stack[index], stack[index + 1]
+            if roles[index + 1] is Role.ALLOCATOR and _is_unnamed(inner) and inner.library == outer.library:
+                roles[index] = Role.ALLOCATOR
+        return roles
+
     def site(self, stack: Stack) -> int | None:
         """Which frame of a stack holds the memory, in the eyes of who wrote the program; ``None`` of an empty stack.
 
@@ -108,11 +118,16 @@ class Plumbing:
                     if self.role(frame) is Role.CODE and not is_interpreter(frame):
                         return index
             return python
-        roles = [self.role(frame) for frame in stack]
+        roles = self._roles(stack)
         for wanted in (Role.CODE, Role.RUNTIME):
             if wanted in roles:
                 return roles.index(wanted)
         return len(stack) - 1 if stack else None
+
+
+def _is_unnamed(frame: Frame) -> bool:
+    """Whether its function is known by where it begins only: :mod:`hiwater.heap.symbols.resolver` calls it so."""
+    return frame.function is None or _ADDRESS.search(frame.function) is not None
 
 
 def is_interpreter(frame: Frame) -> bool:
