@@ -1,0 +1,103 @@
+"""``hiwater heap --read`` and ``--compare``: profiles that are there already."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hiwater.cli.heap import heap_page, write_pages
+from hiwater.errors import MisuseError
+
+if TYPE_CHECKING:
+    from hiwater.heap.model import HeapProfile
+    from hiwater.recording.model import Recording
+
+
+def read(args: argparse.Namespace) -> int:
+    """Prints one on stdout, and writes what was asked for."""
+    from hiwater.cli import table_output
+
+    if args.output is not None:
+        raise MisuseError("-o keeps the recording of an execution: --read executes nothing")
+    with table_output.open_json(args.json, args.force) as document:
+        recording, profile = _profile(args, args.read)
+        document.write(_document(recording, profile))
+    write_pages(args, recording, profile)
+    if args.json != "-" and not args.quiet:
+        _print(args, profile, recording)
+    return 0
+
+
+def _document(recording: Recording | None, profile: HeapProfile) -> dict[str, object]:
+    from hiwater.views import heap_json, json_view
+
+    found = {} if recording is None else json_view.document(recording)
+    return {**found, "heap": heap_json.document(profile)}
+
+
+def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording | None) -> None:
+    from hiwater.views import style
+
+    plain = sampled = None
+    if recording is not None:
+        execution = recording.heap_execution
+        sampled = execution.summary.peak_rss.bytes
+        plain = recording.summary.peak_rss.bytes if execution is not recording else None
+    text = heap_page(
+        args, profile, style.columns(sys.stdout), sys.stdout.isatty(), plain_peak=plain, sampled_peak=sampled
+    )
+    sys.stdout.write(style.encodable(text, sys.stdout.encoding))
+    sys.stdout.flush()
+
+
+def _profile(args: argparse.Namespace, path: str) -> tuple[Recording | None, HeapProfile]:
+    """Of a recording, with the options that are asked for now; or of a file of another tool."""
+    from hiwater.recording.reader import load
+    from hiwater.recording.wire import MAGIC
+
+    try:
+        with open(path, "rb") as file:
+            ours = file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise MisuseError(f"cannot read {path}: {error.strerror}") from None
+    if not ours:
+        from hiwater.heap.readers import read_profile
+
+        return None, read_profile(path)
+    recording = load(path)
+    from hiwater.cli.heap_engines import growth_options
+
+    found = recording.heap_profile(**growth_options(args))
+    if found is None:
+        raise MisuseError(f"{path} holds no heap: hiwater heap -o FILE -- COMMAND makes a recording that does")
+    return recording, found
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Says on stdout what grew from one to the other."""
+    from hiwater.cli.stored import open_output, put
+    from hiwater.heap.choose import moment
+    from hiwater.heap.compare import compare as differences
+    from hiwater.heap.sites import By
+    from hiwater.views import flame_svg, heap_compare_text, style
+    from hiwater.views.paint import can_mark
+
+    if args.output is not None or args.json is not None or args.html is not None:
+        raise MisuseError("--compare prints, and draws with --flame: -o, --json and --html do not go with it")
+    old, new = (_profile(args, path)[1] for path in args.compare)
+    before, after = moment(old, str(args.at)), moment(new, str(args.at))
+    if args.flame is not None:
+        with open_output(args.flame, force=args.force) as file:
+            put(file, [flame_svg.render_difference(old, new, before, after)])
+    text = heap_compare_text.render(
+        differences(old, new, before, after, By(args.by)),
+        labels=(args.compare[0], args.compare[1]),
+        width=style.columns(sys.stdout),
+        color=style.use_color(style.Color(args.color), sys.stdout.isatty(), os.environ),
+        unicode=can_mark(sys.stdout.encoding),
+        limit=args.rows,
+    )
+    sys.stdout.write(style.encodable(text, sys.stdout.encoding))
+    return 0
