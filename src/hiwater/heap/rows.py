@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hiwater.heap.model import HeapProfile, Kind, Snapshot
-from hiwater.heap.sites import By, CallSite, call_sites
+from hiwater.heap.sites import By as By
+from hiwater.heap.sites import CallSite, call_sites
 
 LEAST_SAMPLES = 10
 """Fewer than these tell little: a third of the estimate is its standard error."""

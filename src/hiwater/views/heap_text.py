@@ -16,6 +16,8 @@ from hiwater.views.paint import Paint
 
 LIMIT = 20
 _MOST_GROWTH = 12
+_LEAST_SHARE = 0.001
+"""Of the whole: smaller rows are summed up, unless all are asked for."""
 _FIGURES = "{:>9} {:>7} {:>7}  "
 _HEADS = {
     By.LINE: ("call site", "where", "library"),
@@ -89,7 +91,10 @@ class _Page:
         own = [row for row in found if not row.key.mapped]
         mapped = [row for row in found if row.key.mapped]
         sure = [row for row in own if row.told]
-        shown = sure if limit is None else sure[:limit]
+        shown = sure
+        if limit is not None:
+            least = _LEAST_SHARE * snapshot.in_use_bytes
+            shown = [row for at, row in enumerate(sure[:limit]) if at < 3 or row.in_use_bytes >= least]
         small = [row for row in own if not row.told]
         self.say(f"The heap {words.moment(self.profile, snapshot)}: {words.sizes(self.profile, snapshot)}")
         columns = self._columns([*shown, *mapped], by)
