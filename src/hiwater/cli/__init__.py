@@ -22,6 +22,7 @@ COMMANDS = (
     "bench",
     "scale",
     "fit",
+    "heap",
     "methods",
     "doctor",
     "completion",
@@ -66,6 +67,10 @@ def main(argv: list[str] | None = None) -> int:
             from hiwater.cli.attach import main as attach
 
             return attach(words[1:])
+        if words[:1] == ["heap"]:
+            from hiwater.cli.heap import main as heap
+
+            return heap(words[1:])
         args = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
         status: int = args.func(args)
         sys.stdout.flush()

@@ -152,6 +152,9 @@ class Measurement:
         """The command line of the monitor."""
         raise NotImplementedError
 
+    def complete(self) -> None:
+        """Called when the monitor has ended well, before the recording is read back: whatever is to stand in it too."""
+
     def show(self) -> View | None:
         """Shows what will happen, before the monitor is started; ``None`` where nobody asked for it."""
         return None
@@ -187,6 +190,8 @@ class Measurement:
     def _conclude(self, status: int) -> int:
         """The recording comes to its name, the views are written; the exit status is what the monitor left."""
         doubtful = status < 0 or status in (OWN_FAILURE, NOT_EXECUTABLE, NOT_FOUND)
+        if status >= 0:
+            self.complete()
         data = read_all(self.fd) if self.reports or doubtful or self.file is not None else b""
         failure = recording = None
         if self.reports or doubtful:
@@ -216,10 +221,8 @@ class Measurement:
         judgements = judge_recording(self.args, recording)
         own = exit_status(self.args, judgements)
         if self.args.json is not None:
-            from hiwater.views import json_view
-
             try:
-                self._write_json(json_view.render(recording, judgements))
+                self._write_json(self.document(recording, judgements))
             except (HiwaterError, OSError) as error:
                 failed = self._complain(
                     error if isinstance(error, HiwaterError) else HiwaterError(f"--json: {error.strerror}")
@@ -230,16 +233,20 @@ class Measurement:
 
             if sys.stderr is not None:
                 width = style.columns(sys.stderr)
-                text = self._summary(recording, judgements, width=width, is_terminal=sys.stderr.isatty())
+                text = self.summary(recording, judgements, width=width, is_terminal=sys.stderr.isatty())
                 say(style.encodable(text, sys.stderr.encoding))
             if self.view is not None and self.view.beside_stderr:
-                text = self._summary(recording, judgements, width=self.view.columns, is_terminal=True)
+                text = self.summary(recording, judgements, width=self.view.columns, is_terminal=True)
                 self.view.say(style.encodable(text, sys.stderr.encoding if sys.stderr is not None else None))
         return own
 
-    def _summary(
-        self, recording: Recording, judgements: tuple[Judgement, ...], *, width: int, is_terminal: bool
-    ) -> str:
+    def document(self, recording: Recording, judgements: tuple[Judgement, ...]) -> str:
+        """What --json writes."""
+        from hiwater.views import json_view
+
+        return json_view.render(recording, judgements)
+
+    def summary(self, recording: Recording, judgements: tuple[Judgement, ...], *, width: int, is_terminal: bool) -> str:
         """A budget that was not kept is said even where no summary is wanted."""
         from hiwater.views import budget_text, style, terminal
 

@@ -142,8 +142,8 @@ class HeapProfile:
     name: str | None = None
     command: tuple[str, ...] = ()
     sample_bytes: int | None = None
-    """Mean distance, in allocated bytes, of the samples that most of the memory at the peak is estimated from. ``None``:
-    nothing was sampled, all was counted."""
+    """Mean distance, in allocated bytes, of the samples that most of the peak is estimated from. ``None``: nothing was
+    sampled, all was counted."""
     samples: int | None = None
     lost_samples: int | None = None
     allocations: int | None = None
