@@ -29,7 +29,7 @@ class Role(IntEnum):
 # Files of containers, wherever they were installed when the program was built.
 _RUNTIME_FILES = re.compile(
     r"/include/c\+\+/|/c\+\+/v1/|/libstdc\+\+-v3/|/libcxx(abi)?/|/bits/(stl_|basic_string|alloc|vector|new_alloc|hashtable)|/ext/new_allocator\.h"
-    r"|^/rustc/|/rustlib/src/rust/library/|^library/(alloc|core|std)/src/|/hashbrown-\d|/usr/(local/)?(lib/)?go[-\d.]*/src/runtime/"
+    r"|^/rustc/|^node:|/rustlib/src/rust/library/|^library/(alloc|core|std)/src/|/hashbrown-\d|/usr/(local/)?(lib/)?go[-\d.]*/src/runtime/"
     r"|/(glibc|libc6?)-[\d.]+/|^\./(malloc|string|libio|elf|nptl|csu|stdio-common|sysdeps)/|^\.\./sysdeps/"
 )
 _RUNTIME_LIBRARIES = re.compile(

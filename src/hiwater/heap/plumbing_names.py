@@ -31,7 +31,7 @@ CPP = r"""
     absl::(InlinedVector|Cord|flat_\w+|node_\w+|btree\w*)::.* folly::(fbvector|fbstring|F14\w*|f14).* eastl::.*
     llvm::(SmallVector\w*|BumpPtrAllocator\w*|StringMap\w*|DenseMap\w*|safe_\w+|allocate_buffer|MallocAllocator)(::.*)?
     QArrayData::.* QTypedArrayData::.* QListData::.* QList::.* QVector::.* QByteArray::.* QString::.* QHash\w*::.*
-    QMap\w*::.*
+    QMap\w*::.* v8::.* node::.* Builtins_\w+
 """
 
 RUST = r"""

@@ -11,7 +11,7 @@ def frame(text: str) -> Frame:
     inlined = text.startswith("in:")
     name, _, library = text.removeprefix("py:").removeprefix("in:").partition("!")
     name, _, place = name.partition("@")
-    file, _, line = place.partition(":")
+    file, _, line = place.rpartition(":")
     return Frame(
         name or None, file or None, int(line) if line else None, library or None, language=language, inlined=inlined
     )

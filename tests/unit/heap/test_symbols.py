@@ -243,9 +243,13 @@ def test_public_names_are_preferred(tmp_path: Path) -> None:
 
 def test_compiled_code_has_the_names_that_its_compiler_left(tmp_path: Path) -> None:
     """perf-PID.map; the later of two lines for one place counts, and what is damaged is passed over."""
-    (tmp_path / "perf-7.map").write_text("1000 20 LazyCompile:~load app.js:3\n2000 8 old\nzz 1 x\n\n2000 8 new one\n")
+    lines = ["1000 20 LazyCompile:~load /srv/my app.js:3:14", "2000 8 old", "zz 1 x", "", "2000 8 new one"]
+    lines += ["4000 8 JS:* node:buffer:391:30", "5000 8 instance void [app] App.Store::Load(int32)[Tier0]"]
+    (tmp_path / "perf-7.map").write_text("\n".join(lines))
     symbols = Symbols(compiled_folder=str(tmp_path))
-    assert symbols.resolve(perfmap.path(7), "", 0x1010) == (Frame("LazyCompile:~load app.js:3", address=0x1010),)
+    assert symbols.resolve(perfmap.path(7), "", 0x1010) == (Frame("load", "/srv/my app.js", 3, address=0x1010),)
+    assert symbols.resolve(perfmap.path(7), "", 0x4000) == (Frame("(anonymous)", "node:buffer", 391, address=0x4000),)
+    assert symbols.resolve(perfmap.path(7), "", 0x5000)[0].function == "App.Store::Load"
     assert symbols.resolve(perfmap.path(7), "", 0x2007)[0].function == "new one"
     assert symbols.resolve(perfmap.path(7), "", 0x3000) == (Frame(None, address=0x3000),)
     assert symbols.resolve(perfmap.path(8), "", 0x1000) == (Frame(None, address=0x1000),)

@@ -14,6 +14,11 @@ from hiwater.heap.symbols.table import SymbolTable
 FOLDER = "/tmp"
 _MAX_BYTES = 256 << 20
 _PATH = re.compile(r"/tmp/perf-(\d+)\.map")
+# v8/src/logging/log.cc: a tag, how far it is compiled, the name, and where it is.
+_V8 = re.compile(
+    r"(?:JS|LazyCompile|Function|Script|Eval|Callback):[~^*+]?(?P<function>\S*) (?P<file>.+):(?P<line>\d+):\d+"
+)
+_DOTNET = re.compile(r".*\[[^\]]+\] (?P<function>[^( ]+)\(.*\)(\[\w+\])?")
 
 
 def path(pid: int) -> str:
@@ -38,6 +43,15 @@ def parse(lines: Iterable[str]) -> SymbolTable:
         except ValueError:
             continue
     return SymbolTable(each for each in functions.values() if each[3])
+
+
+def place(name: str) -> tuple[str, str | None, int | None]:
+    """Function, file and line of a name: V8 writes all three into it, .NET the types of arguments around it."""
+    found = _V8.fullmatch(name)
+    if found is not None:
+        return found["function"] or "(anonymous)", found["file"], int(found["line"])
+    found = _DOTNET.fullmatch(name)
+    return found["function"] if found is not None else name, None, None
 
 
 def read(pid: int, folder: str = FOLDER) -> SymbolTable | None:

@@ -100,7 +100,13 @@ class Symbols:
         if pid not in self._compiled:
             self._compiled[pid] = perfmap.read(pid, self._compiled_folder)
         table = self._compiled[pid]
-        return {at: (Frame(table.name_at(at) if table else None, address=at),) for at in addresses}
+        frames: dict[int, tuple[Frame, ...]] = {at: (Frame(None, address=at),) for at in addresses}
+        for at in addresses:
+            name = None if table is None else table.name_at(at)
+            if name is not None:
+                function, file, line = perfmap.place(name)
+                frames[at] = (Frame(function, file, line, address=at),)
+        return frames
 
     def _module(self, path: str, build_id: str) -> Module:
         known = self._modules.get((path, build_id))
