@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hiwater.errors import HiwaterError, MisuseError
+from hiwater.errors import HiwaterError, MissingExtraError, MisuseError
 from hiwater.heap.engines import ENGINES, Engine, EngineError, Wanted, engine
 from hiwater.heap.engines.launch import execute, profile
 from hiwater.heap.engines.memray import split
@@ -182,6 +182,48 @@ def test_memray_warns_of_arenas(python: str, tmp_path: Path) -> None:
     found, _ = measured("memray", [python, str(PROGRAMS / "songs.py")], tmp_path)
     assert any("arena" in note for note in found.notes)
     assert found.exit is not None
+
+
+def test_a_damaged_memray_file_is_refused(python: str, tmp_path: Path) -> None:
+    """Whatever memray does over a damaged file, crash too, is an error that names it."""
+    path = tmp_path / "whole.bin"
+    command = [python, "-m", "memray", "run", "-q", "--no-compress", "-o", str(path), str(PROGRAMS / "songs.py")]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    data = path.read_bytes()
+    whole = read_profile(path)
+    assert whole.peak is not None and whole.peak.in_use_bytes > 10 << 20
+    assert any(frame.function == "make_blobs" for stack in whole.stacks for frame in stack)
+    damaged = tmp_path / "damaged.bin"
+    refused = 0
+    for at in range(6):
+        damaged.write_bytes(data[: len(data) * at // 6] + b"\xff" * 16 + data[len(data) * at // 6 + 8 :])
+        try:
+            read_profile(damaged)
+        except HiwaterError as error:
+            refused += 1
+            assert str(damaged) in str(error)
+    assert refused
+
+
+def test_memray_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without memray its files are refused with the extra that brings it."""
+    monkeypatch.setattr("hiwater.heap.readers.memray.find_spec", lambda name: None)
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"memray\0" + bytes(100))
+    with pytest.raises(MissingExtraError, match=r"hiwater\[memray\]"):
+        read_profile(path)
+
+
+def test_heaptrack_names_what_is_stripped(build: Build, tmp_path: Path) -> None:
+    """Where heaptrack knows no name, hiwater has the address in the file: stripped functions stay apart."""
+    stripped = tmp_path / "stripped"
+    subprocess.run(["strip", "-o", str(stripped), build()], check=True)
+    found, output = measured("heaptrack", [str(stripped)], tmp_path)
+    assert found.peak is not None
+    held = {held.in_use_bytes: found.stacks[held.stack][0] for held in found.peak.holdings}
+    places = {held[size].function or held[size].address for size, _ in said(truth(output), "peak").values()}
+    assert len(places) == len(SITES)
+    assert all(held[size].library == str(stripped) for size, _ in said(truth(output), "peak").values())
 
 
 REFUSED = {

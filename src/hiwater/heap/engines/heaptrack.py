@@ -8,6 +8,7 @@ is started with the first line. A program that never writes one ends like any ot
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import select
@@ -17,19 +18,21 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from hiwater.errors import MisuseError
 from hiwater.heap.engines.fitness import direct, unfit
 from hiwater.heap.engines.model import DEFAULTS, EngineError, Prepared, Wanted, without_exit
 from hiwater.heap.model import HeapProfile
 from hiwater.heap.preflight import Fitness
-from hiwater.heap.readers import EVERY, read_profile
+from hiwater.heap.readers import EVERY, read_heaptrack
 
 STARTUP_SECONDS = 20.0
 """The library's constructor writes before main: that takes a second on a slow machine."""
 DRAIN_SECONDS = 30.0
-"""How long the interpreter may make no progress after the command's end: a descendant may hold the fifo open."""
+"""How long the interpreter may make no progress after the command's end."""
+_SET_PIPE_SIZE = 1031
+"""F_SETPIPE_SZ of fcntl(2): fcntl.F_SETPIPE_SZ is there since Python 3.10, but not on every libc."""
 _FIT = frozenset({Fitness.FIT})
 
 
@@ -119,7 +122,7 @@ class Heaptrack:
                 "heaptrack never took hold of the program: it is static, has an allocator of its own, or ended before "
                 "its libraries were loaded. Try hiwater faults -- COMMAND"
             )
-        return without_exit(read_profile(output, every=self._every), killed)
+        return without_exit(read_heaptrack(str(output), self._pipe.modules, every=self._every), killed)
 
     def abandon(self) -> None:
         if self._pipe is not None:
@@ -128,7 +131,7 @@ class Heaptrack:
 
 class _Pipe:
     """From the library's fifo through the interpreter and a packer to a file. Nothing is started before there is
-    something to read."""
+    something to read. The lines that tell which file was mapped where are kept, since the interpreter drops them."""
 
     def __init__(self, fifo: Path, output: Path, interpreter: str | None) -> None:
         self._interpreter = interpreter
@@ -136,68 +139,100 @@ class _Pipe:
         suffix = {"zstd": ".zst", "gzip": ".gz"}.get(os.path.basename(self._packer or ""), "")
         self.output = output.with_name(output.name + ("" if interpreter else ".raw") + suffix)
         self.begun = threading.Event()
-        # Both ends: the library does not wait for a reader, and there is no end of file before the command's end.
-        self._both = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._fifo = fifo
+        self.modules: list[bytes] = []
+        # Both ends: the library does not wait for a reader, and what it wrote stays after it.
+        self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):  # more than /proc/sys/fs/pipe-max-size
+            fcntl.fcntl(self._fifo, _SET_PIPE_SIZE, 1 << 20)
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._finished = False
-        self._thread = threading.Thread(target=self._wait, name="hiwater-heaptrack", daemon=True)
+        self._rest = b""
+        self._thread = threading.Thread(target=self._pump, name="hiwater-heaptrack", daemon=True)
         self._thread.start()
 
-    def _wait(self) -> None:
-        ready, _, _ = select.select([self._both, self._stop_read], [], [])
-        if self._both in ready:
-            self._start()
-            self.begun.set()
+    def _pump(self) -> None:
+        sink: IO[bytes] | None = None
+        while True:
+            ready, _, _ = select.select([self._fifo, self._stop_read], [], [])
+            if self._fifo not in ready:
+                break  # the command has ended, and all that it wrote was read
+            data = os.read(self._fifo, 1 << 16)
+            if not self.begun.is_set():
+                sink = self._start()
+                self.begun.set()
+            self._keep_modules(data)
+            try:
+                while sink is not None and data:
+                    data = data[sink.write(data) :]
+            except OSError:  # the interpreter has ended: the command must not wait for it
+                sink = None
+        if sink is not None:
+            with contextlib.suppress(OSError):
+                sink.close()
 
-    def _start(self) -> None:
-        source = os.open(self._fifo, os.O_RDONLY | os.O_CLOEXEC)
-        commands = [[command] for command in (self._interpreter, self._packer) if command]
+    def _keep_modules(self, data: bytes) -> None:
+        """Lines may be cut anywhere."""
+        data = self._rest + data
+        if not self.modules:
+            self._rest = b""
+            if b"\n" not in data:
+                self._rest = data
+                return
+            self.modules.append(data[: data.index(b"\n")])  # v: the format
+        at = -1
+        while True:
+            at = min((found for mark in (b"\nm ", b"\nx ") if (found := data.find(mark, at + 1)) >= 0), default=-1)
+            end = data.find(b"\n", at + 1)
+            if at < 0 or end < 0:
+                break
+            self.modules.append(data[at + 1 : end])
+            at = end - 1
+        self._rest = data[at:] if at >= 0 else data[-2:]
+
+    def _start(self) -> IO[bytes] | None:
+        commands = [[command] for command in (self._interpreter, self._packer) if command] or [["cat"]]
         if self._packer:
             commands[-1] += ["-c"]
-        with open(self.output, "wb") as file, open(source, "rb", buffering=0) as first:
-            stdin: IO[Any] | None = first
-            for number, command in enumerate(commands or [["cat"]]):
-                last = number >= len(commands) - 1
-                process = subprocess.Popen(
-                    command,
-                    stdin=stdin,
-                    stdout=file if last else subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for the command: what it had allocated is to be written down
+        with open(self.output, "wb") as file:
+            for number, command in enumerate(commands):
+                self._processes.append(
+                    subprocess.Popen(
+                        command,
+                        stdin=self._processes[-1].stdout if self._processes else subprocess.PIPE,
+                        stdout=file if number == len(commands) - 1 else subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        start_new_session=True,  # Ctrl-C is for the command: what it did is to be written down
+                        bufsize=0,
+                    )
                 )
-                if number and stdin is not None:
-                    stdin.close()  # the next one's now
-                self._processes.append(process)
-                stdin = process.stdout
+        for process in self._processes[:-1]:
+            if process.stdout is not None:
+                process.stdout.close()  # the next one's now
+        return self._processes[0].stdin
 
     def finish(self, patience: float) -> Path | None:
         """The file, complete; ``None`` where nothing ever came. Whoever makes no progress for so long is ended."""
         if not self._finished:
             self._finished = True
-            # What a short program wrote may not have been seen yet: it is seen before the order to stop.
             os.write(self._stop_write, b"x")
             self._thread.join()
-            for fd in (self._both, self._stop_read, self._stop_write):
+            for fd in (self._fifo, self._stop_read, self._stop_write):
                 os.close(fd)
-            with contextlib.suppress(OSError):
-                self._fifo.unlink()
-            self._drain(patience)
+            for process in self._processes:
+                self._wait(process, patience)
         return self.output if self.begun.is_set() else None
 
-    def _drain(self, patience: float) -> None:
+    def _wait(self, process: subprocess.Popen[bytes], patience: float) -> None:
         size = -1
-        for process in self._processes:
-            while True:
-                try:
-                    process.wait(patience)
-                    break
-                except subprocess.TimeoutExpired:
-                    now = self.output.stat().st_size
-                    if now == size or patience == 0:
-                        process.terminate()
-                        with contextlib.suppress(subprocess.TimeoutExpired):
-                            process.wait(5)
-                        process.kill()
-                    size = now
+        while True:
+            try:
+                process.wait(patience)
+                return
+            except subprocess.TimeoutExpired:
+                now = self.output.stat().st_size
+                if now == size or patience == 0:
+                    process.kill()
+                    process.wait()
+                    return
+                size = now

@@ -9,7 +9,7 @@ the programs and libraries themselves, as far as they are still there and the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 
@@ -74,6 +74,13 @@ def read_profile(
     except OSError as error:
         raise ProfileError(error.strerror or str(error), path=name) from None
     return named(profile, symbols, written) if symbolize else profile
+
+
+def read_heaptrack(path: str, modules: Iterable[bytes], *, every: int = EVERY) -> HeapProfile:
+    """A file of heaptrack's whose modules are known besides; see :func:`hiwater.heap.readers.heaptrack.parse`."""
+    packed = Packed(path)
+    profile = heaptrack.parse(packed.pieces(), every=every, ended=lambda: not packed.cut_off, modules=modules)
+    return named(profile, None, os.stat(path).st_mtime)
 
 
 def named(profile: HeapProfile, symbols: Resolver | None, written: float) -> HeapProfile:

@@ -17,7 +17,7 @@ from operator import itemgetter
 from hiwater.heap.model import Engine, HeapProfile, Holding, Kind, Point, Snapshot
 from hiwater.heap.readers.building import LARGEST, MOST_POINTS, Stacks, shown, snapshot, thinned
 from hiwater.heap.readers.errors import ProfileError
-from hiwater.heap.readers.heaptrack_lines import LONGEST, Definitions, Raw, hexadecimals
+from hiwater.heap.readers.heaptrack_lines import LONGEST, Definitions, Modules, Raw, hexadecimals
 
 EVERY = 10 << 20
 _HEAD_LINES = 16
@@ -36,13 +36,32 @@ def is_heaptrack(head: bytes) -> bool:
     return len(first) == 3 and first[0] == b"v" and all(word.isalnum() for word in first[1:])
 
 
-def parse(pieces: Iterable[bytes], *, every: int = EVERY, ended: Callable[[], bool] = lambda: True) -> HeapProfile:
+def parse(
+    pieces: Iterable[bytes],
+    *,
+    every: int = EVERY,
+    ended: Callable[[], bool] = lambda: True,
+    modules: Iterable[bytes] = (),
+) -> HeapProfile:
     """Of the unpacked file, in pieces of any size. ``every`` is the growth in bytes between two snapshots. ``ended``,
-    asked once the pieces are through: whether the file has its proper end."""
-    reader = _Reader(every)
+    asked once the pieces are through: whether the file has its proper end. ``modules``: lines ``v``, ``x`` and ``m``
+    of what heaptrack's library wrote, which its interpreter leaves out: with these, places without a name have their
+    address."""
+    reader = _Reader(every, _modules(modules))
     for lines in _lines(pieces):
         reader.feed(lines)
     return reader.profile(ended())
+
+
+def _modules(lines: Iterable[bytes]) -> Modules | None:
+    """All that were ever loaded: when is not known."""
+    found, form = Modules(), 0
+    for line in lines:
+        if line[:2] == b"v ":
+            form = hexadecimals(line)[-1]
+        elif line[:2] in (b"x ", b"m ") and not line.endswith(b" -"):
+            found.add(line, form)
+    return found if form else None
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -132,8 +151,9 @@ class _Piece:
 
 
 class _Reader:
-    def __init__(self, every: int) -> None:
+    def __init__(self, every: int, modules: Modules | None) -> None:
         self._changes = _Changes()
+        self._changes.definitions.modules = modules
         self._raw: Raw | None = None
         self._begun = False
         self._counts: Counts = Counter()

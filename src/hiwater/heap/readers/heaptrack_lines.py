@@ -41,6 +41,8 @@ class Definitions:
         self.page_bytes = 4096
         self.attached = False
         self.blocks: list[Block] = []
+        self.modules: Modules | None = None
+        """Known besides: gives places that have no name their address in the file."""
         self._strings: list[str] = []
         self._places: list[tuple[Frame, ...]] = []
         self._traces: list[tuple[int, int]] = []
@@ -118,7 +120,11 @@ class Definitions:
             name, file = self._string(triple[0], line), self._string(triple[1], line)
             frames.append(Frame(name and without_arguments(name), file, triple[2] or None, library, inlined=True))
         last = frames[-1] if frames else Frame(None)
-        frames[-1:] = [Frame(last.function, last.file, last.line, library)]
+        address = None
+        if self.modules is not None and last.function is None:
+            found = self.modules.frame(values[0])
+            address = found.address if found.library else None
+        frames[-1:] = [Frame(last.function, last.file, last.line, library, address)]
         self._places.append(tuple(frames))
 
     def _string(self, number: int, line: bytes) -> str | None:
@@ -131,13 +137,62 @@ class Definitions:
         return number - 1
 
 
+class Modules:
+    """Which file was where in memory, of the lines ``x`` and ``m`` that the library writes."""
+
+    def __init__(self) -> None:
+        self._program = ""
+        self._pieces: list[tuple[int, int, int, str]] = []
+        """Start, end, bias, path."""
+
+    def add(self, line: bytes, form: int) -> bool:
+        """``x [LENGTH] PATH`` or ``m [LENGTH] PATH BIAS [ADDRESS SIZE]...``; PATH ``-`` begins a new list, which
+        is what is returned, ``x`` is the program."""
+        path, numbers = self._path(line, form)
+        if line[:1] == b"x":
+            self._program = path
+            return False
+        if path == "-":
+            self._pieces = []
+            return True
+        values = hexadecimals(b"m " + numbers) if numbers.strip() else []
+        if len(values) % 2 == 0:
+            raise ProfileError("a module has an address, and of each piece address and size", f"line {shown(line)}")
+        bias = values[0]
+        for address, size in zip(values[1::2], values[2::2], strict=True):
+            start = bias + address
+            self._pieces.append((start, start + size, bias, self._program if path == "x" else path))
+        self._pieces.sort()
+        return False
+
+    def frame(self, address: int) -> Frame:
+        """Of an address in memory, without a name."""
+        at = bisect_right(self._pieces, (address, LARGEST * 2, 0, "")) - 1
+        if at >= 0 and self._pieces[at][0] <= address < self._pieces[at][1]:
+            return Frame(None, library=self._pieces[at][3], address=address - self._pieces[at][2])
+        return Frame(None, address=address)
+
+    @staticmethod
+    def _path(line: bytes, form: int) -> tuple[str, bytes]:
+        """And what stands behind it."""
+        rest = line[2:]
+        if form >= 3:
+            length, _, rest = rest.partition(b" ")
+            size = hexadecimals(b"m " + length)[0]
+            path, numbers = rest[:size], rest[size:]
+        elif line[:1] == b"x":
+            path, numbers = rest, b""
+        else:
+            path, _, numbers = rest.partition(b" ")
+        return path.decode("utf-8", "replace"), numbers
+
+
 class Raw:
     """Turns the lines of ``heaptrack --raw`` into those of the interpreted format."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._program = ""
-        self._modules: list[tuple[int, int, int, str]] = []
+        self._modules = Modules()
         self._places: dict[int, int] = {}
         self._lines: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
         self._living: dict[bytes, bytes] = {}
@@ -165,10 +220,9 @@ class Raw:
             elif kind == b"t":
                 ip, parent = hexadecimals(line, 2)
                 self._definitions.add_trace(self._place(ip), parent, line)
-            elif kind == b"m":
-                self._module(line)
-            elif kind == b"x":
-                self._program = self._definitions.text(line[2:])
+            elif kind in (b"m", b"x"):
+                if self._modules.add(line, self._definitions.format):
+                    self._places = {}
             elif kind in (b"c", b"R"):
                 out.append(line)
             else:
@@ -181,43 +235,10 @@ class Raw:
         pair = self._lines[key] = (b"+ %x" % number, b"- %x" % number)
         return pair
 
-    def _module(self, line: bytes) -> None:
-        """``m [LENGTH] PATH BIAS [ADDRESS SIZE]...``; PATH ``-`` begins a new list, ``x`` is the program."""
-        path, numbers = self._path(line)
-        if path == "-":
-            self._modules, self._places = [], {}
-            return
-        values = hexadecimals(b"m " + numbers) if numbers.strip() else []
-        if len(values) % 2 == 0:
-            raise ProfileError("a module has an address, and of each piece address and size", f"line {shown(line)}")
-        bias = values[0]
-        for address, size in zip(values[1::2], values[2::2], strict=True):
-            start = bias + address
-            self._modules.append((start, start + size, bias, self._program if path == "x" else path))
-        self._modules.sort()
-
-    def _path(self, line: bytes) -> tuple[str, bytes]:
-        """Of a module, and what stands behind it."""
-        rest = line[2:]
-        if self._definitions.format < 3:
-            path, _, numbers = rest.partition(b" ")
-        else:
-            length, _, rest = rest.partition(b" ")
-            size = hexadecimals(b"m " + length)[0]
-            path, numbers = rest[:size], rest[size:]
-        return path.decode("utf-8", "replace"), numbers
-
     def _place(self, ip: int) -> int:
         if ip not in self._places:
-            frame = self._frame(max(ip - 1, 0))
-            self._places[ip] = self._definitions.add_place((frame,))
+            self._places[ip] = self._definitions.add_place((self._modules.frame(max(ip - 1, 0)),))
         return self._places[ip]
-
-    def _frame(self, address: int) -> Frame:
-        at = bisect_right(self._modules, (address, LARGEST * 2, 0, "")) - 1
-        if at >= 0 and self._modules[at][0] <= address < self._modules[at][1]:
-            return Frame(None, library=self._modules[at][3], address=address - self._modules[at][2])
-        return Frame(None, address=address)
 
 
 def hexadecimals(line: bytes, count: int | None = None) -> list[int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from hiwater.errors import MissingExtraError
@@ -20,6 +21,8 @@ ARENAS = (
     "memray followed no allocators of Python's: what Python's objects hold is charged, an arena at a time, to whoever "
     "made Python take another arena. Exact, and several times slower: memray run --trace-python-allocators."
 )
+_EXECUTE = "import sys; exec(compile(open(sys.argv[1], encoding='utf-8').read(), sys.argv[1], 'exec'))"
+"""Not as a script: its folder would be searched for modules, where this one has memray's name."""
 _PYMALLOC = range(1, 5)
 _MMAP = 14
 """memray.AllocatorType; its numbers are in the files."""
@@ -35,34 +38,28 @@ def is_memray(head: bytes) -> bool:
 
 
 def read(path: str, python: str | None = None, every: int = EVERY) -> HeapProfile:
-    """A file, by the memray of this Python, or of another one: that of ``python``, a command."""
-    if python is not None and python != sys.executable:
-        return profile(_by(python, path, every), path)
-    try:
-        import_module("memray")
-    except ImportError:
-        raise MissingExtraError("memray's files", "memray", "memray") from None
-    try:
-        document = memray_extract.extract(path, every)
-    except Exception as error:  # whatever memray says of a file that it cannot read
-        raise ProfileError(f"memray cannot read it: {error}", path=path) from None
-    return profile(document, path)
+    """A file, by the memray of this Python, or of another one: that of ``python``, a command.
 
-
-def _by(python: str, path: str, every: int) -> dict[str, Any]:
-    done = subprocess.run(
-        [python, "-I", memray_extract.__file__, path, str(every)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise ProfileError(
-            f"the memray of {python} cannot read it: {words[-1] if words else done.returncode}", path=path
+    In a process of its own, in either case: on a damaged file memray may crash.
+    """
+    if python is None and find_spec("memray") is None:
+        raise MissingExtraError("memray's files", "memray", "memray")
+    try:
+        done = subprocess.run(
+            [python or sys.executable, "-c", _EXECUTE, memray_extract.__file__, os.path.abspath(path), str(every)],
+            cwd="/",  # the current folder is searched first, and anything may be called memray
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
         )
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+    except (OSError, ValueError) as error:
+        raise ProfileError(f"{python or sys.executable} cannot be executed: {error}", path=path) from None
+    if done.returncode < 0:
+        raise ProfileError(f"memray broke down over it (signal {-done.returncode}): the file is damaged", path=path)
+    if done.returncode > 0:
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ProfileError(f"memray cannot read it: {words[-1] if words else done.returncode}", path=path)
+    return profile(json.loads(done.stdout), path)
 
 
 def profile(document: dict[str, Any], path: str) -> HeapProfile:

@@ -1,7 +1,8 @@
 """What memray knows of one of its files, as plain lists.
 
-memray reads only files of its own version, so this is also executed by itself, by the Python whose memray wrote the
-file: ``python memray_extract.py FILE EVERY`` prints the lists as JSON. It imports nothing of hiwater's.
+memray reads only files of its own version, and crashes over some that are damaged, so this is executed by itself, by
+the Python whose memray wrote the file. FILE EVERY are its arguments, JSON what it prints. It imports nothing of
+hiwater's.
 
 The live blocks at a moment are ``[stack, allocator, bytes, blocks]``; a stack is a list of numbers of frames,
 innermost first; a frame is ``[function, file, line, whether it is Python's]``.
@@ -121,6 +122,6 @@ def extract(path: str, every: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        json.dump(extract(sys.argv[1], int(sys.argv[2])), sys.stdout)
+        json.dump(extract(sys.argv[-2], int(sys.argv[-1])), sys.stdout)
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")
