@@ -132,3 +132,8 @@ class Log:
     def mallinfo(self, t_ns: int, *sizes: int) -> Log:
         """arena, mmapped, in use, free, top, mmapped blocks."""
         return self.record(RecordType.MALLINFO, wire.MALLINFO, START_NS + t_ns, *sizes)
+
+    def not_followed(self, path: str, why: int) -> Log:
+        named = path.encode()
+        values = (START_NS, 7, len(named), 0)
+        return self.record(RecordType.NOT_FOLLOWED, wire.NOT_FOLLOWED, *values, tail=named, flags=why)

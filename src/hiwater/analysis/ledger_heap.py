@@ -170,13 +170,15 @@ def _since(base: list[Row], account: Mallinfo, then: _Asked, now: _Asked) -> lis
     if len(sizes) < len(arenas) or not arenas:
         return []
     size = sum(sizes) - account.arena_bytes - (now.arena_bytes - then.arena_bytes)
-    return [Row("free_since", "and between malloc's account and then", size, Known.INFERRED)] if size else []
+    label = f"change {'since' if account.t_ns <= now.t_ns else 'until'} malloc's account"
+    return [Row("free_since", label, size, Known.INFERRED)] if size else []
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What malloc had given out at a moment, as it was asked for: Python's small objects lie in arenas of its own."""
 
+    t_ns: int
     arena_bytes: int
     mapped_bytes: int
     """In chunks that were mapped one by one: these begin so many bytes after a page's begin (malloc/malloc.c,
@@ -197,7 +199,7 @@ def _asked(replay: Replay, t_ns: int) -> _Asked:
             mapped += weight.bytes
         else:
             size += weight.bytes
-    return _Asked(round(size), round(mapped), round(blocks))
+    return _Asked(t_ns, round(size), round(mapped), round(blocks))
 
 
 def _untouched(base: list[Row], replay: Replay, t_ns: int, same: bool) -> list[Row]:

@@ -14,7 +14,7 @@ from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Langua
 from hiwater.heap.moments import GrowthOf, How, PeakMoment, Sight
 from hiwater.heap.replay import Live, Replay
 from hiwater.heap.symbols import perfmap
-from hiwater.heap.wire import HeadFlags, StackFlags
+from hiwater.heap.wire import HeadFlags, StackFlags, Why
 from hiwater.recording.model import Image, Recording
 from hiwater.units import MIB, format_seconds, format_size
 
@@ -336,6 +336,11 @@ class _Maker:
             yield f"Sampling ended before the process did (error {head.stopped_errno}): what came then is missing."
         elif not head.flags & HeadFlags.ENDED:
             yield "The process was killed, or still ran: the exit is the last that it wrote."
+        for one in log.not_followed[:3]:
+            why = _WHY.get(one.why, "for a reason that is newer than this hiwater")
+            yield f"{one.path} was executed and cannot be followed: {why}."
+        if len(log.not_followed) > 3:
+            yield f"So were {len(log.not_followed) - 3} more."
         if log.cut is not None:
             yield f"The sampler's file is damaged or was cut: {log.cut}."
         if log.orphan:
@@ -354,6 +359,14 @@ class _Maker:
             "when the heap held most in that time.",
             How.HEAP: f"When the RSS was largest is not known: the peak stands for {at}, when the heap held most.",
         }[peak.how]
+
+
+_WHY: dict[int, str] = {
+    Why.IS_STATIC: "it is static",
+    Why.OTHER_LIBC: "it has another C library",
+    Why.OTHER_MACHINE: "it is of another word size or processor",
+    Why.PRIVILEGED: "it has privileges of its own (set-user-ID)",
+}
 
 
 def zero(recording: Recording, log: HeapLog, image: Image | None) -> int:

@@ -100,13 +100,14 @@ def heap_title(heap: HeapLedger) -> str:
     return f"the heap{when}{of}: the heap's mappings and other anonymous memory once more"
 
 
-def heap_known(heap: HeapLedger) -> str:
-    """How the rows of a heap are known."""
+def heap_known(heap: HeapLedger, marks: bool = True) -> str:
+    """How the rows of a heap are known; ``marks``: with the meaning of ~."""
     sampled = any(row.error_bytes is not None for row in heap.rows)
     told = ["± one standard error of what was sampled"] if sampled else []
     if heap.account_ns is not None:
         told.append(f"malloc's own account (mallinfo2) is of {seconds(heap.account_ns)}")
-    told.append("~ concluded")
+    if marks:
+        told.append("~ concluded")
     return "; ".join(told)
 
 

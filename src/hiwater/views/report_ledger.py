@@ -182,6 +182,8 @@ def _heap(heap: HeapLedger | None, name: str, ids: count[int]) -> str:
         body.append(_row(row, "anonymous", True, done, heap.bytes, f"{name}d{next(ids)}", how))
         done += row.bytes
     title = escape(heap_title(heap)[0].upper() + heap_title(heap)[1:])
+    known = heap_known(heap, marks=False)
+    known = f" {escape(known[0].upper() + known[1:])}." if known else ""
     return f"""<h3>{title}</h3>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of the heap">
 <table><caption class="sr">What the heap consists of; the rows add up to what of it is resident</caption>
@@ -190,7 +192,7 @@ def _heap(heap: HeapLedger | None, name: str, ids: count[int]) -> str:
 <th scope="col" class="plain how">How it is known</th></tr></thead>
 {"".join(body)}<tfoot><tr><th scope="row">Resident</th><td class="num">{amount(heap.bytes)}</td>
 <td class="num">100 %</td><td class="falls"></td><td class="how"></td></tr>
-<tr class="sum"><td colspan="5">The rows add up to {heap.bytes:,} bytes. {escape(heap_known(heap))}.</td></tr></tfoot>
+<tr class="sum"><td colspan="5">The rows add up to {heap.bytes:,} bytes.{known}</td></tr></tfoot>
 </table></div>
 """
 

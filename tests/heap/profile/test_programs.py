@@ -112,7 +112,7 @@ def known(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Followed:
 
 
 def test_each_function_holds_what_it_says(known: Followed) -> None:
-    """At the moment of the largest RSS, in the spike: large blocks to the byte, small ones within their standard errors;
+    """At the moment of the largest RSS, in the spike: large blocks to the byte, small ones within their errors;
     memory that the program mapped is apart."""
     peak = known.heap.peak
     sites = held(known.heap, peak)

@@ -14,7 +14,7 @@ from hiwater.heap.model import Engine, Frame, HeapProfile, Kind, Language
 from hiwater.heap.moments import GrowthOf, How
 from hiwater.heap.profile import NoSymbols, Remembering, profile, profiles
 from hiwater.heap.replay import Replay
-from hiwater.heap.wire import HeadFlags
+from hiwater.heap.wire import HeadFlags, Why
 from hiwater.recording.model import Recording
 from hiwater.recording.reader import parse as parse_recording
 
@@ -251,6 +251,11 @@ def test_of_several_images_the_one_that_peaked_is_meant() -> None:
         (Log(skipped=(2, 1 << 20)), "2 allocations of 1.0 MiB"),
         (Log(flags=HeadFlags(0)), "was killed, or still ran"),
         (Log(flags=HeadFlags.STOPPED), "Sampling ended before"),
+        (
+            Log().not_followed("/bin/busybox", Why.IS_STATIC),
+            "/bin/busybox was executed and cannot be followed: it is s",
+        ),
+        (Log().not_followed("/x", 99), "newer than this hiwater"),
         (Log(parent=(1, 0), flags=HeadFlags.FORKED), "what its parent wrote is not there"),
     ],
 )
