@@ -240,7 +240,7 @@ def test_python_lines(tmp_path: Path) -> None:
         (["--every", "0", "--", "true"], "--every"),
         (["--at", "noon", "--", "true"], "neither peak nor exit"),
         (["--rows", "-1", "--", "true"], "--rows"),
-        (["--read", "/no/such/file"], "cannot read /no/such/file"),
+        (["--read", "/no/such/file"], "/no/such/file: there is no such file"),
         (["--read", "/dev/null", "-o", "x"], "--read executes nothing"),
         (["--", "/no/such/command"], "/no/such/command"),
     ],

@@ -54,25 +54,32 @@ def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording 
 
 def _profile(args: argparse.Namespace, path: str) -> tuple[Recording | None, HeapProfile]:
     """Of a recording, with the options that are asked for now; or of a file of another tool."""
+    from hiwater.cli.heap_engines import growth_options, symbols
     from hiwater.recording.reader import load
-    from hiwater.recording.wire import MAGIC
 
-    try:
-        with open(path, "rb") as file:
-            ours = file.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise MisuseError(f"cannot read {path}: {error.strerror}") from None
-    if not ours:
+    if not _is_recording(path):
         from hiwater.heap.readers import read_profile
 
-        return None, read_profile(path)
+        return None, read_profile(path, symbols=symbols(args), every=args.every)
     recording = load(path)
-    from hiwater.cli.heap_engines import growth_options
 
     found = recording.heap_profile(**growth_options(args))
     if found is None:
         raise MisuseError(f"{path} holds no heap: hiwater heap -o FILE -- COMMAND makes a recording that does")
     return recording, found
+
+
+def _is_recording(path: str) -> bool:
+    """What is no file may be the prefix of a series of profiles, or a folder with one."""
+    from hiwater.recording.wire import MAGIC
+
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise MisuseError(f"cannot read {path}: {error.strerror}") from None
 
 
 def compare(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,11 +14,9 @@ _SLACK_SECONDS = 1.0
 class Resolver(Protocol):
     """What knows names: :class:`hiwater.heap.symbols.resolver.Symbols`."""
 
-    def prepare(self, wanted: Iterable[tuple[str, str, int]]) -> None:
-        """Looks up all at once: path, build-id (empty: unknown), address in the file's own terms."""
-
     def resolve(self, module_path: str, build_id: str, address: int) -> tuple[Frame, ...]:
-        """Innermost first, inlined ones with what they are inlined in."""
+        """Of an address in the file's own terms: innermost first, inlined ones with what they are inlined in. Empty:
+        nothing is known. ``build_id`` empty: it is not known."""
 
 
 def bare(profile: HeapProfile) -> set[tuple[str, int]]:
@@ -37,7 +34,9 @@ def symbolized(profile: HeapProfile, resolver: Resolver) -> HeapProfile:
     wanted = bare(profile)
     if not wanted:
         return profile
-    resolver.prepare((library, "", address) for library, address in sorted(wanted))
+    prepare = getattr(resolver, "prepare", None)  # of those that are quicker if they know all at once
+    if prepare is not None:
+        prepare([(library, "", address) for library, address in sorted(wanted)])
     return replace(profile, stacks=tuple(_named(stack, resolver) for stack in profile.stacks))
 
 
@@ -45,7 +44,7 @@ def _named(stack: Stack, resolver: Resolver) -> Stack:
     frames: list[Frame] = []
     for frame in stack:
         if frame.function is None and frame.library is not None and frame.address is not None:
-            frames.extend(resolver.resolve(frame.library, "", frame.address))
+            frames.extend(resolver.resolve(frame.library, "", frame.address) or (frame,))
         else:
             frames.append(frame)
     return tuple(frames)
