@@ -134,7 +134,7 @@ def test_estimates_are_unbiased(run: Run) -> None:
 
 
 def test_the_chosen_mean_follows_the_memory_in_use(run: Run) -> None:
-    """Unless it is told, the mean distance is chosen: it grows with the heap, and samples say which one was in force."""
+    """Unless it is told, the mean distance is chosen: it grows with the heap; samples say which one was in force."""
     run("sizes", "100000", mean=None)
     log = run.log()
     means = [mean for _address, _size, mean in _samples(log)]
@@ -299,6 +299,17 @@ def test_a_full_disk_ends_the_sampling_and_not_the_program(run: Run, tmp_path: P
         assert head.end > 100 << 10
     finally:
         subprocess.run(["umount", "-l", small], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up being root")
+def test_a_server_that_becomes_another_user_is_sampled_on(run: Run) -> None:
+    """It may not open its file any more, in a folder of root's."""
+    run.folder.chmod(0o700)
+    run("drops", "20000")
+    child = next(log for log in run.logs() if HeadFlags.FORKED in log.head.flags)
+    assert child.head.end > 500 << 10
+    assert HeadFlags.STOPPED not in child.head.flags
+    assert _live(child)[SITE] == 20000
 
 
 def test_without_a_folder_nothing_is_written(sampler: str, known: Path, tmp_path: Path) -> None:

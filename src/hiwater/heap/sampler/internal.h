@@ -73,6 +73,7 @@ void out_forked(uint32_t parent_pid);	/* in the child: the next record opens a f
 bool out_is_on(void);
 bool out_is_pending(void); /* a fork that has told nothing so far, and has no file */
 void out_stop(int error);
+void out_foresee(void); /* the path will perhaps lead nowhere */
 /* Room for a record with a payload of so many bytes, its head filled in; NULL: not to be written. */
 void *out_begin(uint16_t type, uint16_t flags, size_t payload);
 void out_end(void);

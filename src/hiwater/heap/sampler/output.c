@@ -32,6 +32,7 @@ struct hw_heap_head *head = &spare;
 static char *window;
 static uint64_t window_at, window_size; /* its place in the file */
 static uint64_t position;		/* of the next record in the file */
+static uint64_t foreseen;		/* length of the file, if out_foresee has made it longer than it has room; else 0 */
 static uint64_t page_size;
 uint32_t sample_file_number = 1;
 
@@ -131,12 +132,29 @@ void out_stop(int error)
 	head->stopped_errno = error;
 }
 
-/* Moves the window on to `offset` without a descriptor: a shared mapping that grows shows more of its file. The file has
- * been made long enough for one window more, and populating tells of a full disk by an error. */
-static int out_slide(uint64_t offset)
+/* What a window can be moved over without a descriptor. The file only looks so long: nothing is behind what is written. */
+#define AHEAD (UINT64_C(256) << 20)
+
+/* Moves the window on to `offset` without a descriptor: a shared mapping that grows shows more of its file, as far as
+ * out_foresee has made it long enough. Populating tells of a full disk by an error, from Linux 5.14 on; before that
+ * nothing can be promised, so it is not done. */
+static int out_slide(uint64_t offset, int why)
 {
-	(void)offset;
-	return EBADF;
+	size_t passed = offset - window_at;
+	char *moved;
+
+	if (window == NULL || offset + WINDOW > foreseen)
+		return why;
+	moved = (char *)syscall(SYS_mremap, window, window_size, passed + WINDOW, MREMAP_MAYMOVE);
+	if (moved == MAP_FAILED)
+		return why;
+	unmap(moved, passed);
+	window = moved + passed;
+	window_at = offset;
+	window_size = WINDOW;
+	if (madvise(window, WINDOW, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	return errno == EFAULT ? ENOSPC : why;
 }
 
 static int window_open(int fd, uint64_t offset)
@@ -169,7 +187,7 @@ static int window_next(void)
 	int fd = open_file(0), error;
 
 	if (fd < 0)
-		return out_slide(offset);
+		return out_slide(offset, errno);
 	error = window_open(fd, offset);
 	syscall(SYS_close, fd);
 	return error;
@@ -227,6 +245,25 @@ bool out_open(bool forked)
 	return error == 0;
 }
 
+void out_foresee(void)
+{
+	struct rlimit limit;
+	int fd;
+
+	if (state == PENDING)
+		out_open(true);
+	if (state != ON || foreseen != 0)
+		return;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < position + AHEAD)
+		return;
+	fd = open_file(0);
+	if (fd < 0)
+		return;
+	if (ftruncate(fd, (off_t)(position + AHEAD)) == 0)
+		foreseen = position + AHEAD;
+	syscall(SYS_close, fd);
+}
+
 void out_forked(uint32_t parent_pid)
 {
 	struct hw_heap_head old = *head;
@@ -239,6 +276,7 @@ void out_forked(uint32_t parent_pid)
 		unmap(window, window_size);
 	head = &spare;
 	window = NULL;
+	foreseen = 0;
 	spare = (struct hw_heap_head){
 		.flags = (old.flags & ~(uint32_t)HW_HEAP_ENDED) | HW_HEAP_FORKED,
 		.stopped_errno = old.stopped_errno,

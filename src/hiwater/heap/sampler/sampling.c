@@ -15,7 +15,7 @@
 
 #define LIVE_SAMPLES 4096u
 #define LEAST_MEAN 512u
-#define SAMPLES_PER_S 8000
+#define SAMPLES_PER_S 12000
 #define PERIOD_SAMPLES 64u
 #define FREE_SAMPLES 1000 /* of a process, before the rate counts: short programs are to be seen as well */
 

@@ -212,6 +212,21 @@ static int plugin(const char *name)
 	return dlclose(library);
 }
 
+/* As a server does: a child that gives up its user and its root. */
+static int drops(int count)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (chroot("/") != 0 || setresuid(65534, 65534, 65534) != 0)
+			_exit(1);
+		for (int i = 0; i < count; i++)
+			make(SITE);
+		_exit(0);
+	}
+	return child < 0 || waitpid(child, NULL, 0) != child;
+}
+
 static int ends(const char *how)
 {
 	make(SITE);
@@ -250,6 +265,8 @@ int main(int count, char **arguments)
 		return maps();
 	if (strcmp(what, "plugin") == 0)
 		return plugin(more);
+	if (strcmp(what, "drops") == 0)
+		return drops(atoi(more));
 	if (strcmp(what, "ends") == 0)
 		return ends(more);
 	if (strcmp(what, "executes") == 0) {
