@@ -136,6 +136,7 @@ void moment_tell(bool end); /* without the lock */
 
 /* --- process.c --- */
 void process_end(bool forever); /* flushes; true: the process ends now */
+void process_stop(int error); /* tells the totals, and nothing more for the rest of the process's life */
 void process_goes_on(void); /* the execve failed that process_end(false) was for */
 void tell_thread(uint32_t tid, bool begun); /* under the lock */
 void thread_begin(struct hw_thread *self); /* its first allocation */

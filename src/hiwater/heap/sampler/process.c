@@ -55,8 +55,10 @@ void tell_thread(uint32_t tid, bool begun)
 /* Destructors of other keys may run after ours and allocate: we ask to be called again until nobody is called any more. */
 static void farewell(void *thread)
 {
-	struct hw_thread *self = thread;
+	struct hw_thread *self = &hw_self;
 
+	if (thread != self) /* a program that uses a key which it never made; ours may be the first of all */
+		return;
 	if (++self->farewells < PTHREAD_DESTRUCTOR_ITERATIONS) {
 		pthread_setspecific(farewell_key, thread);
 		return;
@@ -255,6 +257,22 @@ void process_end(bool forever)
 	}
 	head->end_ns = now_ns();
 	head->flags |= HW_HEAP_ENDED;
+	leave();
+}
+
+void process_stop(int error)
+{
+	if (!out_is_on() || !enter())
+		return;
+	if (lock_take()) {
+		totals_now(&head->totals);
+		lock_give();
+	}
+	moment_tell(false);
+	if (lock_take()) {
+		out_stop(error);
+		lock_give();
+	}
 	leave();
 }
 

@@ -37,6 +37,7 @@ struct hw_thread {
 	bool begun;	/* it is in the list of threads */
 	bool sampling;	/* the sampler itself runs, and may hold its lock */
 	uint8_t farewells;
+	int cancel_state; /* of pthread_setcancelstate, before the sampler began to run */
 	struct hw_thread *next, *previous;
 	struct scratch *scratch;
 };

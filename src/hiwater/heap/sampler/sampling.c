@@ -4,6 +4,7 @@
  * the program; but in no thread is it so small that more than SAMPLES_PER_S are taken in a second of its CPU time. A
  * thread draws its next distance with the mean of that moment, and the sample tells it: estimates stay unbiased. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -74,15 +75,20 @@ bool enter(void)
 		return false;
 	hw_self.sampling = true;
 	inside++;
+	/* Some of what is called here is a cancellation point, and malloc is none: the thread would go with our lock. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &hw_self.cancel_state);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
 
 void leave(void)
 {
+	int state = hw_self.cancel_state;
+
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	inside--;
 	hw_self.sampling = false;
+	pthread_setcancelstate(state, &state);
 }
 
 void count_skipped(size_t bytes)
