@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +13,7 @@ from hiwater.errors import MisuseError, OutputError
 
 if TYPE_CHECKING:
     from hiwater.heap.model import HeapProfile
-    from hiwater.heap.profile import Resolver
+    from hiwater.heap.symbols.resolver import Symbols
     from hiwater.recording.model import Recording
 
 
@@ -69,6 +70,7 @@ class Sampler:
         from hiwater.heap.coverage import CoverageError, check
         from hiwater.heap.log import read_logs
         from hiwater.heap.profile import Remembering, profile, profiles
+        from hiwater.heap.symbols.telling import sentences
         from hiwater.recording.heap import append_heap
 
         logs = read_logs(self.sampling.folder)
@@ -77,11 +79,13 @@ class Sampler:
                 "the sampler was loaded into none of the programs that were executed: they are static, use another C "
                 "library, or change who they are. Try hiwater faults -- COMMAND"
             )
-        resolver = Remembering(symbols(self.args))
+        names = symbols(self.args)
+        resolver = Remembering(names)
         options = growth_options(self.args)
         found = profile(sampled, logs, resolver, **options)
         if found is None:
             raise CoverageError("the sampler wrote nothing that could be read. Try hiwater faults -- COMMAND")
+        found = dataclasses.replace(found, notes=(*found.notes, *sentences(names.warnings, found)))
         if len(logs) > 1:
             profiles(sampled, logs, resolver, **options)  # so that the names of all are in the recording
         if plain is not None:
@@ -94,7 +98,7 @@ class Sampler:
         self.sampling.close()
 
 
-def symbols(args: argparse.Namespace) -> Resolver:
+def symbols(args: argparse.Namespace) -> Symbols:
     """Says what lies at an address."""
     from hiwater.heap.symbols.debuginfod import Debuginfod
     from hiwater.heap.symbols.resolver import Symbols

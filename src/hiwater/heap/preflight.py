@@ -72,7 +72,7 @@ class Verdict:
     message: str
     """A sentence."""
     alternative: str | None
-    """What to use instead: a command or an option. ``None``: nothing is missing, or nothing helps."""
+    """What to use instead, as it reads after "Try": a command, an option. ``None``: nothing is missing."""
     coverage: Coverage = Coverage.FULL
     through: tuple[str, ...] = ()
     """Scripts and commands on the way to the program, outermost first."""
@@ -117,7 +117,9 @@ def preflight(command: Sequence[str], env: Mapping[str, str] | None = None) -> V
     for path in (*program.through, program.path):
         if os.path.basename(path).startswith("valgrind"):
             text = f"{path} replaces malloc and executes the program on a CPU of its own"
-            alternative = "give the command without valgrind, or read what its massif or dhat wrote"
+            alternative = (
+                "the command without valgrind; what its massif or dhat wrote is shown by hiwater heap --read FILE"
+            )
             return _verdict(program, Fitness.VALGRIND, Coverage.NONE, text, alternative)
     try:
         with OpenElf(program.path) as elf:
@@ -178,7 +180,7 @@ def _of_file(program: Program, elf: Elf) -> Verdict | None:
     why = _privileges(path)
     if why:
         text = f"{path} {why}: the dynamic linker ignores LD_PRELOAD for it"
-        alternative = "execute it as its owner or as root, or sudo " + FAULTS
+        alternative = f"it as its owner or as root; or, as root, {FAULTS}"
         return _verdict(program, Fitness.PRIVILEGED, Coverage.NONE, text, alternative)
     return None
 
@@ -265,7 +267,7 @@ def _of_closure(program: Program, elf: Elf) -> Verdict | None:
             continue
     if found:
         text = f"{carrier} is built with {found}, which replaces malloc and multiplies the memory"
-        return _verdict(program, Fitness.SANITIZER, Coverage.NONE, text, f"build it without the sanitizer, or {FAULTS}")
+        return _verdict(program, Fitness.SANITIZER, Coverage.NONE, text, f"a build without the sanitizer, or {FAULTS}")
     return _with_allocator(program, allocator, library, wants_new and answers_new) if allocator else None
 
 

@@ -130,7 +130,7 @@ class Symbols:
     def _warn_of_unnamed(self, module: Module) -> None:
         text = (
             f"{module.path.removesuffix(DELETED)} was stripped of names: its functions are called by their addresses. "
-            "Its debug symbols would name them: a package (-dbgsym, -debuginfo), or debuginfod."
+            "Its debug symbols would name them: a package (-dbgsym, -debuginfo), or --debuginfod."
         )
         self._warn(SymbolWarning(Trouble.NO_NAMES, module.path, text))
 
