@@ -32,6 +32,7 @@ EXIT_STATUS = (
     ("125", "hiwater itself failed or was misused, or a budget could not be judged"),
     ("126", "the command was found but could not be executed"),
     ("127", "the command was not found"),
+    ("hiwater faults", "as run; 125 also if page faults cannot be sampled here: then the command was not executed"),
     ("hiwater attach", "0; 123 it broke its budget; 125 nothing to attach to, misused, failed, or a budget not judged"),
     ("hiwater bench", "0; 1 a command failed or was not measured; 2 misused, or hiwater failed; 130 interrupted"),
     ("hiwater scale", "as bench; 1 also where the measurements do not carry what was asked for"),

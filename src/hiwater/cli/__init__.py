@@ -23,6 +23,7 @@ COMMANDS = (
     "scale",
     "fit",
     "heap",
+    "faults",
     "methods",
     "doctor",
     "completion",
@@ -71,6 +72,10 @@ def main(argv: list[str] | None = None) -> int:
             from hiwater.cli.heap import main as heap
 
             return heap(words[1:])
+        if words[:1] == ["faults"]:
+            from hiwater.cli.faults import main as faults
+
+            return faults(words[1:])
         args = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
         status: int = args.func(args)
         sys.stdout.flush()

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hiwater.heap import moments
 from hiwater.heap.fault_notes import notes
 from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Point, Snapshot, Stack
 from hiwater.heap.profile import Asked, Resolver
@@ -24,6 +25,8 @@ from hiwater.units import MIB
 EVERY_BYTES = 10 * MIB
 MOST_MOMENTS = 256
 COURSE_POINTS = 2000
+RISING_NS = 5_000_000
+"""What was at its largest when it was last seen had hardly stopped growing."""
 NEAR = 0.99
 """A look that saw so much of the peak saw the peak."""
 
@@ -124,6 +127,7 @@ class _Maker:
         self.recording, self.records, self.totals, self.own, self.resolver = recording, records, totals, own, resolver
         self.peaked = own.image is not None and own.image is _peaked(recording)
         self.sample_bytes = totals.period * recording.page_size
+        self.seen = None if own.image is None else moments.sight(recording, own.image)
         self.stacks: dict[Stack, int] = {}
         self.numbers: list[int] = []
         """Of each sample: its stack's index."""
@@ -217,9 +221,15 @@ class _Maker:
         image, rss = self.own.image, self._peak_rss()
         end = None if image is None else image.end
         last = self.own.samples[-1].t_ns
-        if end is None or rss is None or end.at_max_ns is None or (end.at_max.rss_bytes or 0) < rss * NEAR:
+        rising = end is not None and (end.last_read_ns or 0) - (end.at_max_ns or 0) < RISING_NS
+        if end is None or rss is None or end.at_max_ns is None or rising or (end.at_max.rss_bytes or 0) < rss * NEAR:
             return len(self.own.samples), last if end is None else end.t_ns
         return bisect_right(self.own.samples, end.at_max_ns, key=lambda sample: sample.t_ns), end.at_max_ns
+
+    def _rss(self, t_ns: int) -> int | None:
+        """At the latest look."""
+        start = self.recording.facts.monotonic_start_ns
+        return None if self.seen is None or start is None else self.seen.at(t_ns + start)
 
     def _growth(self, every: int) -> Iterable[Snapshot]:
         whole = len(self.numbers) * self.sample_bytes
@@ -228,11 +238,11 @@ class _Maker:
         following = every
         for count, sample in enumerate(self.own.samples, 1):
             if count * self.sample_bytes >= following:
-                yield self._snapshot(count, sample.t_ns, "growth")
+                yield self._snapshot(count, sample.t_ns, "growth", self._rss(sample.t_ns))
                 following = (count * self.sample_bytes // every + 1) * every
 
     def _course(self) -> Iterable[Point]:
         step = len(self.own.samples) // COURSE_POINTS + 1
         for count, sample in enumerate(self.own.samples, 1):
             if count % step == 0 or count == len(self.own.samples):
-                yield Point(sample.t_ns / 1e9, count * self.sample_bytes)
+                yield Point(sample.t_ns / 1e9, count * self.sample_bytes, self._rss(sample.t_ns))

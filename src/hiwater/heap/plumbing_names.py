@@ -7,6 +7,7 @@ LIBC = r"""
     malloc calloc realloc reallocarray reallocf free memalign aligned_alloc posix_memalign valloc pvalloc cfree mmap
     mmap64 mremap munmap brk sbrk __libc_\w+ _int_\w+ sysmalloc tcache_\w+
     str(n)?dup __str(n)?dup wcsdup v?asprintf __v?asprintf\w* __vasprintf_internal
+    (__)?(w?mem(set|cpy|pcpy|move)|bzero|(str|stp)n?cpy)(_\w+)? __(p?read|readv|recv\w*)(64)?
     operator\ (new|delete)(\[\])? _Zn[wa][mj]\w* _Zd[la]P\w* __cxa_allocate_\w+ __cxa_get_globals
 """
 

@@ -20,10 +20,12 @@
 
 #define ALL_RINGS (UINT64_C(64) << 20) /* bytes of all together, at most */
 #define LARGEST_RING (UINT64_C(4) << 20)
+#define LARGEST_RING_OF_FAULTS (UINT64_C(8) << 20)
 #define SMALLEST_RING (UINT64_C(32) << 10)
 #define LONGEST_RECORD 65536
 #define LONGEST_STACK (16U << 10)
 #define SHORTEST_STACK (4U << 10)
+#define FREQUENT 16 /* faults between two samples */
 #define NEARLY_FULL 4096 /* what is missing when the next record may not fit */
 #define FORMAT "events/kmem/rss_stat/format"
 
@@ -156,10 +158,11 @@ static int paranoid(void)
 
 /* ---- opening ---- */
 
-/* A copy of the stack in each sample: the larger the rings, the more of it. */
+/* A copy of the stack in each sample: the larger the rings, the more of it. Where samples follow each other at once, as
+ * many as can be must fit in until we come to read them. */
 static uint32_t stack_bytes(void)
 {
-	uint64_t bytes = size / 64;
+	uint64_t bytes = faults->period < FREQUENT ? 0 : size / 64;
 
 	return (uint32_t)(bytes > LONGEST_STACK ? LONGEST_STACK : bytes < SHORTEST_STACK ? SHORTEST_STACK : bytes);
 }
@@ -285,7 +288,8 @@ const char *rings_open(pid_t pid, struct rings_faults *wish)
 	polled = calloc((size_t)cpus + 1, sizeof(*polled));
 	if (!rings || !polled)
 		return "there is no memory for it";
-	for (size = LARGEST_RING; size > SMALLEST_RING && size * (uint64_t)cpus > ALL_RINGS; size /= 2)
+	size = faults ? LARGEST_RING_OF_FAULTS : LARGEST_RING;
+	for (; size > SMALLEST_RING && size * (uint64_t)cpus > ALL_RINGS; size /= 2)
 		;
 	/* perf_event_mlock_kb a CPU, and RLIMIT_MEMLOCK beyond, limit what may be locked (perf_mmap()); root's is not. */
 	for (;; size /= 2) {
