@@ -8,7 +8,7 @@ from enum import Enum
 from math import sqrt
 from statistics import NormalDist
 
-from hiwater.heap.model import Frame, HeapProfile, Snapshot
+from hiwater.heap.model import Frame, HeapProfile, Language, Snapshot
 from hiwater.heap.rows import HeapRow, Key, is_told, rows
 from hiwater.heap.sites import By
 from hiwater.heap.symbols.names import short_name
@@ -100,22 +100,25 @@ def compare(
 def portable(key: Key) -> Key:
     """The same call in another build: without what moves when a program is installed elsewhere or is a newer version,
     which are folders, the version of a library, the types of templates and addresses."""
-    return _portable(key.function, key.file, key.library, key.line)
+    return _portable(key.function, key.file, key.library, key.line, key.native)
 
 
 def portable_frame(frame: Frame | None) -> Key | None:
     """The same of a frame, without its line."""
-    return None if frame is None else _portable(frame.function, frame.file, frame.library, None)
+    if frame is None:
+        return None
+    native = frame.library is None and frame.file is not None and frame.language is Language.NATIVE
+    return _portable(frame.function, frame.file, frame.library, None, native)
 
 
-def _portable(function: str | None, file: str | None, library: str | None, line: int | None) -> Key:
+def _portable(function: str | None, file: str | None, library: str | None, line: int | None, native: bool) -> Key:
     if file is not None:
         parts = file.rsplit("/", 2)
         # Of Python two parts of the path: very many files are called __init__.py.
-        file = "/".join(parts[-2:]) if library is None else parts[-1]
+        file = "/".join(parts[-2:]) if library is None and not native else parts[-1]
     if library is not None:
         library = _VERSION.sub(lambda found: found[1] or found[2], library.rpartition("/")[2])
-    return Key(None if function is None else short_name(function), file, line, library)
+    return Key(None if function is None else short_name(function), file, line, library, native=native)
 
 
 _NOTHING = HeapRow(Key(), 0, 0.0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hiwater.heap.model import HeapProfile, Kind, Snapshot
+from hiwater.heap.model import HeapProfile, Kind, Language, Snapshot
 from hiwater.heap.sites import By as By
 from hiwater.heap.sites import CallSite, call_sites
 
@@ -22,16 +22,18 @@ class Key:
     file: str | None = None
     line: int | None = None
     library: str | None = None
-    """``None`` of Python."""
+    """``None`` of Python, and where it is unknown."""
     address: int | None = None
     """Only where there is no name."""
     mapped: bool = False
     """Mapped by the program itself: not part of the heap."""
+    native: bool = False
+    """No Python, though its library is unknown: some formats of other tools tell none."""
 
     @property
     def python(self) -> bool:
         """Whether it is a place in a program of Python."""
-        return self.library is None and self.file is not None
+        return self.library is None and self.file is not None and not self.native
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +79,5 @@ def merged(parts: Iterable[tuple[Key, int, float]]) -> tuple[HeapRow, ...]:
 
 def key_of(site: CallSite) -> Key:
     """The place without its sizes."""
-    return Key(site.function, site.file, site.line, site.library, site.address, site.kind is Kind.MMAP)
+    native = site.library is None and site.file is not None and site.language is Language.NATIVE
+    return Key(site.function, site.file, site.line, site.library, site.address, site.kind is Kind.MMAP, native)

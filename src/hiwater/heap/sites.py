@@ -54,6 +54,7 @@ class CallSite:
     """How many different stacks led here."""
     address: int | None = None
     """In the library's own terms, where the function has no name."""
+    language: Language = Language.NATIVE
 
 
 @dataclass(slots=True)
@@ -108,6 +109,7 @@ def _site(entry: _Sum, by: By) -> CallSite:
         kind=entry.kind,
         stacks=len(entry.stacks),
         address=frame.address if frame.function is None and by is not By.LIBRARY else None,
+        language=frame.language,
     )
 
 

@@ -177,11 +177,11 @@ class _Page:
         if len(found) < 2:
             return
         step = -(-len(found) // _MOST_GROWTH)
-        kept = list(found[::-1][::step][::-1])
+        kept = list(enumerate(found, 1))[::-1][::step][::-1]
         self.add("", self.paint("dim", f"{'growth':<10}{'MiB':>9} {'RSS':>9} {'change':>9}  what changed the most"))
         before: dict[object, int] = {}
         last = 0
-        for one in kept:
+        for number, one in kept:
             now = {row.key: row for row in rows(self.profile, one, by)}
             changes = {key: row.in_use_bytes - before.get(key, 0) for key, row in now.items()}
             changes.update({key: -size for key, size in before.items() if key not in now})  # type: ignore[misc]
@@ -191,7 +191,8 @@ class _Page:
                 told = f"{words.name(key, by_library=by is By.LIBRARY)} {changes[key] / (1 << 20):+.1f}"
             change = one.in_use_bytes - last
             figures = f"{mib(one.in_use_bytes):>9} {mib(one.rss_bytes):>9} {change / (1 << 20):>+9.1f}  "
-            self.add(f"{format_seconds(one.at_seconds):<10}{figures}{shorten(told, max(12, self.width - 41))}")
+            when = f"#{number}" if one.at_seconds is None else format_seconds(one.at_seconds)
+            self.add(f"{when:<10}{figures}{shorten(told, max(12, self.width - 41))}")
             before, last = {key: row.in_use_bytes for key, row in now.items()}, one.in_use_bytes
         if step > 1:
             self.add(self.paint("dim", f"each {step}th of {len(found)} snapshots"))
