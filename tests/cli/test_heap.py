@@ -221,7 +221,7 @@ def test_python_lines(tmp_path: Path) -> None:
     script.write_text(
         "def load():\n    return [str(n) * 20 for n in range(100000)]\n\nkept = load()\nprint(len(kept))\n"
     )
-    done = heap("-q", "--json", "a.json", "--", sys.executable, script, cwd=tmp_path)
+    done = heap("-q", "--json", "a.json", "--sample", "8KiB", "--", sys.executable, script, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "100000\n"), done.stderr
     found = json.loads((tmp_path / "a.json").read_text())["heap"]["peak"]
     held = [site for site in found["call_sites"] if site["file"] == str(script) and site["line"] == 2]
