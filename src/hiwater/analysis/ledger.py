@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hiwater.analysis import ledger_rows
-from hiwater.analysis.ledger_heap import heap_ledger
-from hiwater.analysis.ledger_model import Known, Ledger, Missing, Moment, ProcessLedger, Row, Section
+from hiwater.analysis.ledger_heap import Followed, of_other_execution, of_profile
+from hiwater.analysis.ledger_model import HeapLedger, Known, Ledger, Missing, Moment, ProcessLedger, Row, Section
 from hiwater.analysis.ledger_tree import tree_ledger
 from hiwater.analysis.peak import Evidence, mark, peak_image
 from hiwater.analysis.precision import CounterError
@@ -46,8 +46,12 @@ def explain_process(recording: Recording, process: Process) -> ProcessLedger | N
 class _Maker:
     """Ledgers of single processes."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, followed: Followed | None = None) -> None:
+        """``followed``: the heaps of this execution, where they are not in its own recording."""
         self.recording = recording
+        self.followed = followed
+        if followed is None and recording.heap_logs is not None and recording.heap_execution is recording:
+            self.followed = Followed(recording, *recording.heap_logs)
         self.evidence = Evidence(recording)
         self.snapshots: dict[int, LedgerSnapshot] = {}
         for snapshot in recording.ledgers:  # the latest of an image counts
@@ -83,9 +87,7 @@ class _Maker:
             label = "between that reading and the peak" if sections else "of which nothing was read"
         explained = sum(section.bytes for section in sections)
         split = end.at_max if snapshot is not None else None
-        peaked = self.peaked is image
-        when = end.at_max_ns if snapshot is None else snapshot.t_ns
-        heap = heap_ledger(self.recording, image, sections, when, peaked)
+        heap = self._heap(image, sections, end.at_max_ns if snapshot is None else snapshot.t_ns)
         sections.append(_remainder(peak, explained, _moved(sections, split, peak), label))
         return ProcessLedger(
             process.number,
@@ -102,6 +104,20 @@ class _Maker:
             _beyond(end, snapshot),
             heap,
         )
+
+    def _heap(self, image: Image, sections: list[Section], t_ns: int | None) -> HeapLedger | None:
+        if self.followed is not None:
+            return self.followed.ledger(image, sections, t_ns)
+        if image is not self.peaked:
+            return None
+        recording = self.recording
+        if recording.heap_logs is None:
+            return of_profile(recording.heap, sections)
+        maker = _Maker(recording.heap_execution, Followed(recording.heap_execution, *recording.heap_logs))
+        size = maker.recording.summary.peak_rss.bytes
+        if maker.peaked is None or size is None:
+            return None
+        return of_other_execution(maker.of(maker.peaked, size).heap, sections)
 
     def _missing(self, process: Process, end: ImageEnd, peak: int) -> Missing:
         facts = self.recording.facts

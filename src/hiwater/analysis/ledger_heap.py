@@ -17,6 +17,7 @@ from hiwater.analysis.ledger_model import HeapLedger, Known, Row, Section
 if TYPE_CHECKING:
     from hiwater.heap.log import HeapLog, Mallinfo
     from hiwater.heap.model import HeapProfile
+    from hiwater.heap.profile import Resolver
     from hiwater.heap.replay import Replay
     from hiwater.heap.sites import CallSite
     from hiwater.recording.model import Image, Recording
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 BASE = ("heap", "arenas", "other", "anonymous")
 """Keys of the rows that are broken down; the last one where no mappings were read."""
 MOST_SITES = 20
+MOST_ACCOUNTS = 4
+"""Of malloc's, which are looked at."""
 _PYMALLOC_MOST = 512
 """Larger objects of Python's come from malloc (Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD)."""
 _LARGE = 64 << 10
@@ -31,67 +34,68 @@ _LARGE = 64 << 10
 _PAGE = 4096
 
 
-def heap_ledger(
-    recording: Recording, image: Image, sections: Sequence[Section], t_ns: int | None, peaked: bool
-) -> HeapLedger | None:
-    """``None`` where the heap of this image was not followed. ``t_ns``: when its mappings, or its largest RSS,
-    were read."""
-    base = [row for section in sections if section.key == "anonymous" for row in section.rows if row.key in BASE]
-    if t_ns is None or not base:
-        return None
-    found = recording.heap_logs
-    if found is None:
-        return _of_profile(recording.heap, base) if peaked else None
-    logs, resolver = found
-    from hiwater.heap import moments
-    from hiwater.heap.profile import peak_log, profile_at, zero
-    from hiwater.heap.replay import Replay
+class Followed:
+    """The heaps that were followed in the execution that a recording is of."""
 
-    execution = recording.heap_execution
-    if execution is recording:
-        own = [log for log in logs if moments.image_of(log, recording) is image]
-        log = own[-1] if own else None
-    else:
-        log = peak_log(execution, logs) if peaked else None
-    if log is None:
-        return None
-    replay, ran = Replay(log), moments.image_of(log, execution)
-    start = zero(execution, log, ran)
-    if execution is recording:
-        at = t_ns + start
-    else:
-        peak = moments.peak(replay, execution, ran, None if ran is None else moments.sight(execution, ran))
-        if peak is None:
+    def __init__(self, recording: Recording, logs: Sequence[HeapLog], resolver: Resolver) -> None:
+        from hiwater.heap import moments
+
+        self._recording, self._resolver = recording, resolver
+        found = [(log, moments.image_of(log, recording)) for log in logs]
+        self._logs = {image.number: log for log, image in found if image is not None}
+
+    def ledger(self, image: Image, sections: Sequence[Section], t_ns: int | None) -> HeapLedger | None:
+        """``None`` where this image was not followed. ``t_ns``: when its mappings, or its largest RSS, were read."""
+        base, log = _base(sections), self._logs.get(image.number)
+        if t_ns is None or log is None or not base:
             return None
-        at = peak.t_ns
-    account = min(log.mallinfo, key=lambda one: abs(one.t_ns - at), default=None)
-    rows = _held(profile_at(execution, log, resolver, at))
-    freed = None
-    if account is not None:
-        then = _asked(replay, account.t_ns)
-        rows += _account(account, log, then)
-        if execution is recording:
+        from hiwater.heap.profile import profile_at, zero
+        from hiwater.heap.replay import Replay
+
+        replay, start = Replay(log), zero(self._recording, log, image)
+        at = start + t_ns
+        account, then = _account_near(log, replay, at)
+        rows = _held(profile_at(self._recording, log, self._resolver, at, replay=replay))
+        freed = None
+        if account is not None and then is not None:
+            rows += _account(account, log, then)
             rows += _since(base, account, then, _asked(replay, at))
-        freed = sum(row.bytes for row in rows if row.key in ("free", "free_since")) - account.top_bytes
-    rows += _untouched(base, replay, at, execution is recording)
-    return HeapLedger(
-        sum(row.bytes for row in base),
-        (*rows, _remainder(base, rows)),
-        None if freed is None else max(0, freed),
-        at - start,
-        None if account is None else account.t_ns - start,
-        execution is not recording,
-    )
+            freed = sum(row.bytes for row in rows if row.key in ("free", "free_since")) - account.top_bytes
+        rows += _untouched(base, replay, at)
+        return HeapLedger(
+            sum(row.bytes for row in base),
+            (*rows, _remainder(base, rows)),
+            None if freed is None else max(0, freed),
+            t_ns,
+            None if account is None else account.t_ns - start,
+            False,
+        )
 
 
-def _of_profile(profile: HeapProfile | None, base: list[Row]) -> HeapLedger | None:
+def of_other_execution(heap: HeapLedger | None, sections: Sequence[Section]) -> HeapLedger | None:
+    """The heap of an execution with the sampler for the ledger of one without it: by how much they differ is a row."""
+    base = _base(sections)
+    if heap is None or not base:
+        return None
+    size = sum(row.bytes for row in base)
+    rows = list(heap.rows[:-1])
+    if size != heap.bytes:
+        rows.append(Row("executions", "by how much the two executions differ", size - heap.bytes, Known.EXACT))
+    return replace(heap, bytes=size, rows=(*rows, heap.remainder), other_execution=True)
+
+
+def of_profile(profile: HeapProfile | None, sections: Sequence[Section]) -> HeapLedger | None:
     """That of another tool: only what was in use."""
-    if profile is None or profile.peak is None:
+    base = _base(sections)
+    if profile is None or profile.peak is None or not base:
         return None
     rows, seconds = _held(profile), profile.peak.at_seconds
-    size = sum(row.bytes for row in base)
     at = None if seconds is None else round(seconds * 1e9)
-    return HeapLedger(size, (*rows, _remainder(base, rows)), None, at, None, True)
+    return HeapLedger(sum(row.bytes for row in base), (*rows, _remainder(base, rows)), None, at, None, True)
+
+
+def _base(sections: Sequence[Section]) -> list[Row]:
+    return [row for section in sections if section.key == "anonymous" for row in section.rows if row.key in BASE]
 
 
 def _remainder(base: list[Row], rows: list[Row]) -> Row:
@@ -144,6 +148,17 @@ def _site(site: CallSite, known: Known) -> Row:
     frame = Frame(site.function, site.file, site.line, site.library, site.address, language=language)
     error = site.standard_error_bytes if known is Known.SAMPLED else None
     return Row("site", label(frame, By.LINE), site.in_use_bytes, known, error_bytes=error)
+
+
+def _account_near(log: HeapLog, replay: Replay, at: int) -> tuple[Mallinfo | None, _Asked | None]:
+    """malloc's account nearest to a moment, and what it had been asked for then. One that says less than that was given
+    while other threads freed: malloc goes through one arena after the other."""
+    nearest = sorted(log.mallinfo, key=lambda one: abs(one.t_ns - at))[:MOST_ACCOUNTS]
+    found = [(account, _asked(replay, account.t_ns)) for account in nearest]
+    for account, then in found:
+        if account.in_use_bytes + account.mmapped_bytes >= then.arena_bytes + then.mapped_bytes:
+            return account, then
+    return found[0] if found else (None, None)
 
 
 def _account(account: Mallinfo, log: HeapLog, then: _Asked) -> list[Row]:
@@ -202,7 +217,7 @@ def _asked(replay: Replay, t_ns: int) -> _Asked:
     return _Asked(t_ns, round(size), round(mapped), round(blocks))
 
 
-def _untouched(base: list[Row], replay: Replay, t_ns: int, same: bool) -> list[Row]:
+def _untouched(base: list[Row], replay: Replay, t_ns: int) -> list[Row]:
     """Address space of the heap that was never touched, or was given back: it is in no RSS."""
     details = [
         Row("part", f"of the {row.label}", row.bytes - row.mapped_bytes, Known.EXACT)
@@ -210,7 +225,7 @@ def _untouched(base: list[Row], replay: Replay, t_ns: int, same: bool) -> list[R
         if row.key != "other" and row.mapped_bytes is not None and row.mapped_bytes > row.bytes
     ]
     other = next((row for row in base if row.key == "other"), None)
-    if other is not None and same:
+    if other is not None:
         blocks = [(where, kind[2]) for where, kind, _ in replay.live_at(t_ns) if kind[2] >= _LARGE]
         blocks += [(area.start, area.bytes) for area in replay.at(t_ns).areas if not area.arena]
         starts = sorted(address for address, _ in blocks)

@@ -114,7 +114,8 @@ class HeapLedger:
     bytes: int
     """Their sum, which the rows here add up to."""
     rows: tuple[Row, ...]
-    """in_use, python_in_use, mapped, overhead, free, free_since, untouched; the last one is the remainder."""
+    """in_use, python_in_use, mapped, overhead, free, free_since, untouched, executions; the last one is the
+    remainder."""
     freed_bytes: int | None
     """Freed by the program and not returned to the kernel, not at the top of the heap: at most what malloc_trim would
     give back."""

@@ -135,10 +135,16 @@ def profile_of(
 
 
 def profile_at(
-    recording: Recording, log: HeapLog, resolver: Resolver, t_ns: int, merge: Merge | None = None
+    recording: Recording,
+    log: HeapLog,
+    resolver: Resolver,
+    t_ns: int,
+    merge: Merge | None = None,
+    replay: Replay | None = None,
 ) -> HeapProfile:
-    """The heap of one image at one moment, which stands as ``peak``."""
-    return _Maker(recording, log, resolver, merge or python_frames.merge).at(t_ns)
+    """The heap of one image at one moment (CLOCK_MONOTONIC), which stands as ``peak``. ``replay``: of the log, where
+    there is one already."""
+    return _Maker(recording, log, resolver, merge or python_frames.merge, replay).at(t_ns)
 
 
 def profile_between(
@@ -158,9 +164,11 @@ def profile_between(
 class _Maker:
     """The profile of one log."""
 
-    def __init__(self, recording: Recording, log: HeapLog, resolver: Resolver, merge: Merge) -> None:
+    def __init__(
+        self, recording: Recording, log: HeapLog, resolver: Resolver, merge: Merge, replay: Replay | None = None
+    ) -> None:
         self.recording, self.log, self.resolver, self.merge = recording, log, resolver, merge
-        self.replay = Replay(log)
+        self.replay = Replay(log) if replay is None else replay
         self.image = moments.image_of(log, recording)
         self.seen: Sight | None = None if self.image is None else moments.sight(recording, self.image)
         self.start_ns = zero(recording, log, self.image)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 
 import pytest
 from tests.heaplogs import MS, Log
-from tests.heaps import CLOCK, log, python_log, recording
+from tests.heaps import CLOCK, SYMBOLS, log, python_log, recording
 from tests.ledgers import mapping, snapshot, stream, with_ledgers
-from tests.streams import MIB
+from tests.streams import MIB, Stream
 
 from hiwater.analysis.ledger_model import HeapLedger, Known, Row
 from hiwater.heap.log import parse
@@ -16,7 +17,9 @@ from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Snapsh
 from hiwater.recording.heap import with_heap
 from hiwater.recording.model import Recording
 from hiwater.recording.reader import parse as parse_recording
-from hiwater.recording.wire import MapKind
+from hiwater.recording.wire import MapKind, RecordType
+from hiwater.views import explain_text
+from hiwater.views.paint import Paint
 
 
 def heap_of(recording: Recording) -> HeapLedger:
@@ -110,15 +113,32 @@ def test_no_mappings_were_read() -> None:
 
 
 def test_the_heap_is_of_another_execution() -> None:
-    """Addresses mean nothing then, and the moment is that execution's peak."""
-    other = parse_recording(stream(facts=CLOCK).data)
+    """Its rows close on that execution's own memory; by how much the two differ is one more."""
+    other = recording()
+    payload = other.packed_ledgers[0].payload
+    with_its_ledger = stream(facts=CLOCK)
+    end = with_its_ledger.data.rindex(struct.pack("<IHH", 64, RecordType.END, 0))
+    head = struct.pack("<IHH", 8 + len(payload), RecordType.LEDGER, 0)
+    executed = with_its_ledger.data[:end] + head + payload + with_its_ledger.data[end:]
     written = stream()
-    written.data = with_heap(written.data, [parse(log().data)], {}, execution=other)
-    heap = heap_of(with_ledgers(written, snapshot([mapping(MapKind.HEAP, rss=100 * MIB, size=104 * MIB)])))
+    written.data = with_heap(written.data, [parse(log().data)], SYMBOLS, execution=parse_recording(executed))
+    found = with_ledgers(written, snapshot([mapping(MapKind.HEAP, rss=90 * MIB, size=104 * MIB)]))
+    heap, its = heap_of(found), heap_of(other)
     assert heap.other_execution
-    assert heap.at_ns is not None
-    assert rows(heap)["in_use"].bytes > 100 * MIB
-    assert {detail.bytes for detail in rows(heap)["untouched"].details} == {-4 * MIB}
+    assert heap.bytes == 90 * MIB
+    assert rows(heap).pop("executions").bytes == 90 * MIB - 125 * MIB
+    assert {key: row for key, row in rows(heap).items() if key != "executions"} == rows(its)
+    assert "of the execution in which it was followed" in explain_text.render(found, found.ledger.peak, 200, Paint())
+
+
+def test_the_other_execution_says_too_little() -> None:
+    """Cut before anything was read of it: then there is no heap in the ledger."""
+    cut = parse_recording(Stream().facts(**CLOCK).data)
+    written = stream()
+    written.data = with_heap(written.data, [parse(log().data)], {}, execution=cut)
+    found = with_ledgers(written, snapshot([mapping(MapKind.HEAP, rss=90 * MIB)]))
+    assert found.ledger.peak is not None
+    assert found.ledger.peak.heap is None
 
 
 def test_a_profile_of_another_tool() -> None:
