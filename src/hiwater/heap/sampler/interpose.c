@@ -123,12 +123,12 @@ static COLD void *malloc_inside(size_t bytes)
 	return real.malloc(bytes);
 }
 
+/* Counts a block that was given; one that was refused never was in the count, however large. */
 static COLD void *given(void *block, size_t bytes, uint16_t kind, const void *within)
 {
-	if (block == NULL) {
-		hw_self.left += (int64_t)bytes;
+	if (block == NULL)
 		return NULL;
-	}
+	hw_self.left -= (int64_t)bytes;
 	hw_self.allocations++;
 	if (hw_self.left < 0 && sample_settle(&hw_self))
 		sample_write(block, bytes, kind, within);
@@ -146,8 +146,9 @@ EXPORT void *malloc(size_t bytes)
 {
 	if (UNLIKELY(inside > 0))
 		return malloc_inside(bytes);
-	if (UNLIKELY((hw_self.left -= (int64_t)bytes) < 0))
+	if (UNLIKELY(bytes > (uint64_t)hw_self.left))
 		return malloc_slowly(bytes);
+	hw_self.left -= (int64_t)bytes;
 	hw_self.allocations++;
 	return real.malloc(bytes);
 }
@@ -168,8 +169,9 @@ EXPORT void *calloc(size_t count, size_t size)
 			count_skipped(bytes);
 		return real.calloc(count, size);
 	}
-	if (UNLIKELY((hw_self.left -= (int64_t)bytes) < 0))
+	if (UNLIKELY(bytes > (uint64_t)hw_self.left))
 		return calloc_slowly(count, size);
+	hw_self.left -= (int64_t)bytes;
 	hw_self.allocations++;
 	return real.calloc(count, size);
 }
@@ -215,7 +217,7 @@ static COLD void *realloc_slowly(void *old, size_t bytes)
 		sample_back(&removed);
 	if (inside > 0)
 		return block;
-	hw_self.frees += block != NULL || bytes == 0;
+	hw_self.frees += old != NULL && (block != NULL || bytes == 0);
 	return given(block, bytes, HW_HEAP_MALLOC, __builtin_frame_address(0));
 }
 
@@ -228,9 +230,9 @@ EXPORT void *realloc(void *old, size_t bytes)
 			count_skipped(bytes);
 		return UNLIKELY(live_maybe(old)) ? realloc_slowly(old, bytes) : real.realloc(old, bytes);
 	}
-	hw_self.left -= (int64_t)bytes;
-	if (UNLIKELY(hw_self.left < 0 || live_maybe(old)))
+	if (UNLIKELY(bytes > (uint64_t)hw_self.left || live_maybe(old)))
 		return realloc_slowly(old, bytes);
+	hw_self.left -= (int64_t)bytes;
 	block = real.realloc(old, bytes);
 	if (LIKELY(block != NULL)) {
 		hw_self.allocations++;
@@ -262,7 +264,6 @@ static void *aligned_given(void *block, size_t bytes, const void *within)
 			count_skipped(bytes);
 		return block;
 	}
-	hw_self.left -= (int64_t)bytes;
 	return given(block, bytes, HW_HEAP_ALIGNED, within);
 }
 

@@ -388,8 +388,10 @@ void sample_back(const struct live *removed)
 	if (!enter())
 		return;
 	if (lock_take()) {
-		if (sampling_on)
+		if (sampling_on) {
 			write_sample(removed, hw_self.tid, now_ns(), removed->kind);
+			head->samples--;
+		}
 		lock_give();
 	}
 	leave();
