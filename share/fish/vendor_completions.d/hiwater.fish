@@ -90,6 +90,7 @@ complete -c hiwater -n '__fish_seen_subcommand_from check' -l github-benchmark -
 complete -c hiwater -n '__fish_seen_subcommand_from check' -l bmf -r -d 'Bencher Metric Format'
 complete -c hiwater -n '__fish_seen_subcommand_from check' -l github -d 'print annotations, and append the table to $GITHUB_STEP_SUMMARY'
 complete -c hiwater -n '__fish_seen_subcommand_from check' -l history -r -d 'add the results to FILE (SQLite); see hiwater history'
+complete -c hiwater -n '__fish_seen_subcommand_from check' -l evidence -x -d 'write a flame graph for each heap budget that is not surely kept into DIR'
 complete -c hiwater -n '__fish_seen_subcommand_from check' -s f -l force -d 'overwrite files'
 complete -c hiwater -n '__fish_seen_subcommand_from check' -s q -l quiet -d 'print no progress and no table'
 complete -c hiwater -n '__fish_seen_subcommand_from check' -l show-output -d 'let the commands print, on stderr'

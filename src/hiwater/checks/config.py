@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from hiwater.analysis.budget import Budget, Figure
 from hiwater.checks.model import DEFAULT_CONFIDENCE, Check, Plan, Statistic
 from hiwater.errors import MisuseError
+from hiwater.heap.budget import At, HeapBudget
 from hiwater.launch import Mode
 from hiwater.units import parse_duration_ns, parse_share, parse_size
 
@@ -93,6 +94,9 @@ def _check(table: Mapping[str, Any], defaults: Mapping[str, Any], base: Path, pl
         for key, figure in (("budget", Figure.PEAK_RSS), ("budget-tree", Figure.TREE_PEAK))
         if key in values
     ]
+    values["heap"] = tuple(
+        _heap(one, f"{where}: heap budget {number}") for number, one in enumerate(values.get("heap", ()), 1)
+    )
     if "environment" in defaults:
         values["environment"] = {**defaults["environment"], **values["environment"]}
     directory = base / values.pop("directory", ".")
@@ -109,6 +113,13 @@ def _check(table: Mapping[str, Any], defaults: Mapping[str, Any], base: Path, pl
     if "max_repeats" in fields:
         raise MisuseError(f"{where}: 'max-repeats' {check.max_repeats} is less than 'repeats' {check.repeats}")
     return replace(check, max_repeats=check.repeats)
+
+
+def _heap(table: Mapping[str, Any], where: str) -> HeapBudget:
+    values = _take(table, _HEAP_KEYS, where)
+    if "budget" not in values:
+        raise MisuseError(f"{where}: there is no 'budget'")
+    return HeapBudget(limit_bytes=values.pop("budget"), **values)
 
 
 def _take(table: Mapping[str, Any], keys: Mapping[str, Callable[[Any], Any]], where: str) -> dict[str, Any]:
@@ -216,6 +227,12 @@ def _table(value: Any) -> dict[str, Any]:
     return value
 
 
+def _heap_tables(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
+        raise MisuseError("budgets of the heap are written [[check.heap]], with two brackets")
+    return value
+
+
 def _tables(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         raise MisuseError("checks are written [[check]], with two brackets")
@@ -240,5 +257,12 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "command": _command,
     "setup": _command,
     "teardown": _command,
+    "heap": _heap_tables,
     **_DEFAULTS,
+}
+_HEAP_KEYS: dict[str, Callable[[Any], Any]] = {
+    "budget": _size,
+    "site": _text,
+    "library": _text,
+    "at": _choice(At),
 }

@@ -7,17 +7,20 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from signal import Signals
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hiwater import execute
 from hiwater.analysis.reading import UNKNOWN
 from hiwater.analysis.statistics import Decision, Repeated, repeat_until_sure
 from hiwater.checks.baseline import EXECUTIONS
 from hiwater.checks.model import DEFAULT_CONFIDENCE, Check, CheckResult, Execution, Growth, Status
-from hiwater.checks.verdict import conclude, growth
+from hiwater.checks.verdict import conclude, growth, with_heap
 from hiwater.errors import CommandNotExecutableError, CommandNotFoundError, MonitorError
 from hiwater.output import read_all, scratch
 from hiwater.recording.model import Recording
+
+if TYPE_CHECKING:
+    from hiwater.checks.heap import HeapExecution
 
 OUTPUT_LINES = 20
 """So much of what a failed command printed is shown."""
@@ -28,6 +31,9 @@ class Executor(Protocol):
 
     def measure(self, check: Check) -> Execution:
         """Executes the command of the check once."""
+
+    def heap(self, check: Check) -> HeapExecution:
+        """Executes it once more, with the heap sampler."""
 
     def assist(self, words: Sequence[str], check: Check) -> str | None:
         """Executes setup or teardown; says how it failed."""
@@ -66,6 +72,15 @@ class LocalExecutor:
         return Execution(
             summary.peak_rss, summary.tree.reading, summary.wall_seconds, recording.complete, _failure(recording)
         )
+
+    def heap(self, check: Check) -> HeapExecution:
+        from hiwater.checks import heap
+
+        fd = self._open()
+        try:
+            return heap.follow(check, fd)
+        finally:
+            self._close(fd)
 
     def assist(self, words: Sequence[str], check: Check) -> str | None:
         fd = self._open()
@@ -169,6 +184,10 @@ def run_check(
             return _torn_down(result, executor)
     try:
         result = _measured(_Session(check, executor, told, []), terms)
+        if check.heap and result.status is not Status.FAILED:
+            told(len(result.executions) + 1)
+            followed = executor.heap(check)
+            result = with_heap(result, followed.profile, followed.failure)
     except BaseException:
         if check.teardown is not None:
             executor.assist(check.teardown, check)

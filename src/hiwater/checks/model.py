@@ -10,6 +10,8 @@ from statistics import median
 
 from hiwater.analysis.budget import Budget, Figure, Judgement
 from hiwater.analysis.reading import Reading
+from hiwater.heap.budget import HeapBudget, HeapJudgement
+from hiwater.heap.model import HeapProfile
 from hiwater.launch import Mode
 
 DEFAULT_TOLERANCE = 0.05
@@ -64,6 +66,8 @@ class Check:
     directory: Path
     """Where it is executed."""
     budgets: tuple[Budget, ...] = ()
+    heap: tuple[HeapBudget, ...] = ()
+    """Budgets of call sites and libraries: they take one more execution, with the heap sampler."""
     repeats: int = 1
     max_repeats: int = DEFAULT_MAX_REPEATS
     """The limit of executions where a comparison takes more than ``repeats``."""
@@ -141,6 +145,9 @@ class CheckResult:
     """What a reader has to know beside the verdict."""
     output: str = ""
     """The end of what a command printed that failed."""
+    heap: tuple[HeapJudgement, ...] = ()
+    profile: HeapProfile | None = field(default=None, repr=False, compare=False)
+    """What the budgets of the heap were judged by."""
 
     def samples(self, figure: Figure) -> tuple[int, ...]:
         """The figure of each execution in which it is known."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hiwater.analysis import budget
 from hiwater.analysis.budget import Judgement, judge
 from hiwater.analysis.reading import UNKNOWN
 from hiwater.analysis.statistics import Decision, Repeated, compare
 from hiwater.checks.model import Check, CheckResult, Execution, Growth, Status, representative
+from hiwater.heap.budget import Kept
+from hiwater.heap.budget import judge as judge_heap
+from hiwater.heap.model import HeapProfile
 from hiwater.units import format_size
 
 Compared = tuple[Growth, Decision]
@@ -47,21 +51,39 @@ def conclude(
         found.append((Status.OK, f"recorded: {describe(compared[0])}" if compared is not None else "recorded"))
     elif compared is not None:
         found.append(_of_growth(*compared))
+    if not found and check.heap:
+        found = [(Status.OK, "")]
     if not found:
         found = [(Status.UNDECIDABLE, "it has no budget, and the baseline does not know it")]
-    order = (Status.VIOLATED, Status.UNDECIDABLE, Status.GROWN, Status.UNSURE, Status.IMPROVED, Status.OK)
-    status = min((status for status, _ in found), key=order.index)
-    # Of what passes, each part is worth saying; of a failure, what is at fault.
-    told = [reason for each, reason in found if status.passes or not each.passes]
+    status, reason = _worst(found)
     return CheckResult(
         check,
         status,
-        "; ".join(told),
+        reason,
         tuple(executions),
         judgements,
         compared[0] if compared is not None else None,
         tuple(notes),
     )
+
+
+def with_heap(result: CheckResult, profile: HeapProfile | None, failure: str | None) -> CheckResult:
+    """The verdict with the budgets of the heap; what cannot be told for the errors of sampling is no alarm."""
+    judgements = tuple(judge_heap(one, profile) for one in result.check.heap)
+    found = [(result.status, result.reason)]
+    for judgement in judgements:
+        because = f" ({failure})" if judgement.status is Kept.UNDECIDABLE and failure is not None else ""
+        found.append((Status(judgement.status.value), judgement.reason + because))
+    status, reason = _worst(found)
+    return replace(result, status=status, reason=reason, heap=judgements, profile=profile)
+
+
+def _worst(found: Sequence[tuple[Status, str]]) -> tuple[Status, str]:
+    """Of what passes, each part is worth saying; of a failure, what is at fault."""
+    order = (Status.VIOLATED, Status.UNDECIDABLE, Status.GROWN, Status.UNSURE, Status.IMPROVED, Status.OK)
+    status = min((status for status, _ in found), key=order.index)
+    told = [reason for each, reason in found if reason and (status.passes or not each.passes)]
+    return status, "; ".join(told)
 
 
 def _of_budgets(judgements: tuple[Judgement, ...]) -> tuple[Status, str]:

@@ -114,6 +114,7 @@ def _checked(args: argparse.Namespace) -> Report:
         started, commit = time.time(), this_commit(checks[0].directory)
         report = Report(plan, _executed(args, plan, checks, old), started, host, commit, args.against, warnings)
         outputs.write(report)
+        outputs.write_evidence(report)
         if args.update_baseline:
             outputs.write_baseline(baseline.renew(report, old))
         if kept is not None:
@@ -152,7 +153,7 @@ def _refuse_what_judges_nothing(args: argparse.Namespace, checks: Sequence[Check
     if args.against is not None:
         return
     for one in checks:
-        if not one.budgets:
+        if not one.budgets and not one.heap:
             raise MisuseError(
                 f"{args.config}: check {one.name!r} has no budget, so there is nothing to judge it by: give it a"
                 " 'budget' or a 'budget-tree', or compare it with --against FILE"

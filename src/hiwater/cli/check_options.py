@@ -44,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--github", action="store_true", help="print annotations, and append the table to $GITHUB_STEP_SUMMARY")
     add("--history", metavar="FILE", help="add the results to FILE (SQLite); see hiwater history")
+    add("--evidence", metavar="DIR", help="write a flame graph for each heap budget that is not surely kept into DIR")
     add("-f", "--force", action="store_true", help="overwrite files")
     add("-q", "--quiet", action="store_true", help="print no progress and no table")
     add("--show-output", action="store_true", help="let the commands print, on stderr")

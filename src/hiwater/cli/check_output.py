@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from types import TracebackType
 
-from hiwater.checks.model import Report
+from hiwater.checks.model import CheckResult, Report
 from hiwater.cli import table_output
 from hiwater.cli.check_options import VIEWS
 from hiwater.errors import MisuseError, OutputError
-from hiwater.output import OutputFile, fill, write_all
+from hiwater.heap.budget import At, Kept
+from hiwater.output import OutputFile, fill, write_all, write_whole
 from hiwater.views import (
     bmf,
     checks_csv,
@@ -51,6 +53,8 @@ class Outputs:
             raise MisuseError("only one document can go to stdout; --github prints there as well")
         self.summary = os.environ.get("GITHUB_STEP_SUMMARY") if args.github else None
         self.files: dict[str, OutputFile] = {}
+        if args.evidence is not None and not os.path.isdir(args.evidence):
+            raise MisuseError(f"--evidence: {args.evidence} is no directory")
         try:
             if args.update_baseline:
                 # Renewing it is what the option is for: no --force is needed.
@@ -90,6 +94,28 @@ class Outputs:
         # A document on stdout stands there alone.
         with redirect_stdout(sys.stderr if self.to_stdout else sys.stdout):
             table_output.show(lambda width, paint: checks_text.render(report, width, paint), Color(self.args.color))
+
+    def write_evidence(self, report: Report) -> None:
+        """A flame graph for each moment at which a budget of the heap is not surely kept."""
+        if self.args.evidence is None:
+            return
+        for result in report.results:
+            moments = {one.budget.at for one in result.heap if one.status is not Kept.OK}
+            for at in sorted(moments):
+                self._evidence(result, at)
+
+    def _evidence(self, result: CheckResult, at: At) -> None:
+        from hiwater.views import flame_svg
+
+        profile = result.profile
+        snapshot = None if profile is None else profile.peak if at is At.PEAK else profile.exit
+        if profile is None or snapshot is None:
+            return
+        name = re.sub(r"[^\w.-]+", "-", result.check.name)
+        path = os.path.join(self.args.evidence, f"{name}-{at}.svg")
+        write_whole(path, flame_svg.render(profile, snapshot).encode(), force=self.args.force)
+        if not self.args.quiet:
+            print(f"hiwater check: {visible(path)} shows who held the heap", file=sys.stderr)
 
     def write_baseline(self, text: str) -> None:
         """Behind all else: what could not be reported is not taken for granted next time."""

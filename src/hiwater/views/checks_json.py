@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from hiwater._version import __version__
 from hiwater.analysis.budget import Figure
 from hiwater.checks.model import CheckResult, Execution, Growth, Report
+from hiwater.heap.budget import HeapJudgement
 from hiwater.views import json_view
 from hiwater.views.names import valid
 
@@ -63,9 +64,24 @@ def _result(result: CheckResult) -> dict[str, object]:
         "statistic": check.statistic,
         **figures,
         "budget": json_view.budget(result.judgements) if result.judgements else None,
+        "heap": [_heap(judgement) for judgement in result.heap],
         "baseline": None if result.growth is None else _growth(result.growth),
         "executions": [_execution(execution) for execution in result.executions],
         "output": valid(result.output) or None,
+    }
+
+
+def _heap(judgement: HeapJudgement) -> dict[str, object]:
+    budget = judgement.budget
+    return {
+        "site": None if budget.site is None else valid(budget.site),
+        "library": None if budget.library is None else valid(budget.library),
+        "at": budget.at,
+        "limit_bytes": budget.limit_bytes,
+        "in_use_bytes": judgement.in_use_bytes,
+        "standard_error_bytes": judgement.standard_error_bytes,
+        "status": judgement.status,
+        "reason": valid(judgement.reason),
     }
 
 

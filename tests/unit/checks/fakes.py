@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hiwater.analysis.budget import Budget, Figure
 from hiwater.analysis.reading import UNKNOWN, Method, Reading
+from hiwater.checks.heap import HeapExecution
 from hiwater.checks.model import Check, CheckResult, Commit, Execution, Host, Plan, Report
 from hiwater.checks.verdict import conclude
 
@@ -47,14 +48,24 @@ def result(name: str, *sizes: float, limit: float = 64, **changes: object) -> Ch
 class FakeExecutor:
     """Gives what it was told to give, and remembers what it was asked for."""
 
-    def __init__(self, executions: Iterable[Execution], failing: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        executions: Iterable[Execution],
+        failing: Sequence[str] = (),
+        followed: HeapExecution | None = None,
+    ) -> None:
         self.executions = iter(executions)
         self.failing = failing
+        self.followed = followed or HeapExecution(None, "no sampler")
         self.asked: list[str] = []
 
     def measure(self, check: Check) -> Execution:
         self.asked.append("command")
         return next(self.executions)
+
+    def heap(self, check: Check) -> HeapExecution:
+        self.asked.append("heap")
+        return self.followed
 
     def assist(self, words: Sequence[str], check: Check) -> str | None:
         self.asked.append(words[0])

@@ -10,6 +10,7 @@ from hiwater.analysis.budget import Budget, Figure
 from hiwater.checks.config import load_plan, parse_plan
 from hiwater.checks.model import Plan, Statistic
 from hiwater.errors import MisuseError
+from hiwater.heap.budget import At, HeapBudget
 from hiwater.launch import Mode
 
 MIB = 1 << 20
@@ -136,3 +137,43 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(MisuseError, match="UTF-8"):
         load_plan(tmp_path / "bytes.toml")
+
+
+def test_budgets_of_the_heap() -> None:
+    """Any number of them, of a site, a library, both, or all of the heap."""
+    (check,) = parse(
+        CHECK
+        + """
+[[check.heap]]
+site = "Library::load"
+budget = "40MiB"
+
+[[check.heap]]
+site = "*"
+library = "libz.so"
+at = "exit"
+budget = "1MiB"
+"""
+    ).checks
+    assert check.heap == (
+        HeapBudget(40 * MIB, "Library::load"),
+        HeapBudget(MIB, "*", "libz.so", At.EXIT),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[check.heap]]\nsite = 'f'", "check 1 ('a'): heap budget 1: there is no 'budget'"),
+        ("[[check.heap]]\nbudget = '1MiB'\nsight = 'f'", "heap budget 1: unknown key 'sight'; did you mean 'site'?"),
+        ("[[check.heap]]\nbudget = '1MiB'\nat = 'noon'", "key 'at': 'peak' or 'exit', not 'noon'"),
+        ("[[check.heap]]\nbudget = '1'", "key 'budget'"),
+        ("[check.heap]\nbudget = '1MiB'", "budgets of the heap are written [[check.heap]], with two brackets"),
+        ("heap = ['f']", "with two brackets"),
+    ],
+)
+def test_mistakes_in_budgets_of_the_heap(text: str, complaint: str) -> None:
+    """Each names its place."""
+    with pytest.raises(MisuseError) as error:
+        parse(CHECK + text)
+    assert complaint in str(error.value)

@@ -7,11 +7,14 @@ import random
 from dataclasses import replace
 
 import pytest
+from tests.heapprofiles import shuffle
 from tests.unit.checks.fakes import MIB, FakeExecutor, check, execution
 
 from hiwater.analysis.budget import Budget, Figure
 from hiwater.checks.execute import Terms, run_check
+from hiwater.checks.heap import HeapExecution
 from hiwater.checks.model import Execution, Statistic, Status
+from hiwater.heap.budget import HeapBudget
 
 
 def around(middle: float, seed: int = 1) -> list[Execution]:
@@ -173,3 +176,39 @@ def test_both_budgets() -> None:
         Status.VIOLATED,
         "tree peak 120.0 MiB exceeds its budget 100.0 MiB by 20.0 MiB (20%)",
     )
+
+
+@pytest.mark.parametrize(
+    ("budget", "status", "reason"),
+    [
+        (HeapBudget(60 * MIB, "Library::load"), Status.OK, "keeps its budget 60.0 MiB"),
+        (HeapBudget(54 * MIB, "Library::load"), Status.UNSURE, "cannot be told"),
+        (HeapBudget(40 * MIB, "Library::load"), Status.VIOLATED, "exceeds its budget 40.0 MiB by 14.0 MiB (35%)"),
+        (HeapBudget(40 * MIB, "Library::save"), Status.UNDECIDABLE, "no call site is 'Library::save'"),
+    ],
+)
+def test_budgets_of_the_heap(budget: HeapBudget, status: Status, reason: str) -> None:
+    """One more execution, with the sampler, behind the others and before the teardown; its verdict joins theirs."""
+    executor = FakeExecutor([execution(20)] * 2, followed=HeapExecution(shuffle()))
+    done = run_check(check(repeats=2, heap=(budget,), teardown=("tear down",)), executor, Terms())
+    assert executor.asked == ["command", "command", "heap", "tear down"]
+    assert (done.status, len(done.executions)) == (status, 2)
+    assert reason in done.reason
+    assert done.profile is not None and [one.budget for one in done.heap] == [budget]
+
+
+def test_budgets_of_the_heap_alone() -> None:
+    """A check needs no other; the worst decides; why there is no profile is said."""
+    budgets = (HeapBudget(60 * MIB), HeapBudget(MIB, "Library::load"))
+    alone = check(limit=None, heap=budgets)
+    done = run_check(alone, FakeExecutor([execution(20)], followed=HeapExecution(shuffle())), Terms())
+    assert done.status is Status.VIOLATED and "keeps" not in done.reason
+    done = run_check(alone, FakeExecutor([execution(20)], followed=HeapExecution(None, "it is static")), Terms())
+    assert done.status is Status.UNDECIDABLE and done.reason.endswith("there is no heap profile (it is static)")
+
+
+def test_a_command_that_fails_is_not_followed() -> None:
+    """What it held then says nothing."""
+    executor = FakeExecutor([execution(20, failure="exited with 1")])
+    done = run_check(check(heap=(HeapBudget(MIB),)), executor, Terms())
+    assert done.status is Status.FAILED and executor.asked == ["command"]
