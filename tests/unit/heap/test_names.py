@@ -26,6 +26,7 @@ NAMES = [
     ),
     ("A::operator()(int) const", "A::operator()", "A::operator()"),
     ("A::operator()", "A::operator()", "A::operator()"),
+    ("operator() at my file.cc:13", "operator() at my file.cc:13", "operator() at my file.cc:13"),
     ("A::operator unsigned long() const", "A::operator unsigned long", "A::operator unsigned long"),
     ("bool operator< <int>(A<int> const&, A<int> const&)", "operator< <int>", "operator<"),
     ("std::ostream& std::operator<< <char>(std::ostream&, char const*)", "std::operator<< <char>", "std::operator<<"),

@@ -57,7 +57,7 @@ class Built:
             _, strings = elf.symbol_table(dynamic=False)
             names = {name: value for name, _, _, value, _ in elf.symbols(dynamic=False)}
             marks = {strings[at:].split(b"\0")[0].decode(): value for at, value in names.items()}
-        self.plain_start = marks["_ZN3app5plainEm"]
+        self.plain_start = marks.get("_ZN3app5plainEm", 0)
         self.inlined, self.plain = marks["here_inlined"] - 1, marks["here_plain"] - 1
 
     def asked(self, address: int) -> tuple[str, str, int]:
@@ -93,6 +93,25 @@ def test_inlined_calls_are_told_with_their_callers(built: Built, style: Style) -
     assert style is Style.BINUTILS or frames == EXPECTED
     assert shown(symbols.resolve(*built.asked(built.plain))) == [("app::plain", "program.cc", PLAIN_LINE, False)]
     assert symbols.warnings == ()
+
+
+@pytest.mark.skipif(not any(each.style is Style.LLVM for each in TOOLS), reason="llvm-symbolizer is not installed")
+def test_lambdas_are_told_apart_by_their_lines(tmp_path: Path) -> None:
+    """Where they were inlined, debug information calls all of them operator()."""
+    source = """\
+#include <cstdlib>
+#define MARK(p, mark) __asm__ volatile(".globl " mark "\\n" mark ":" : "+r"(p))
+template <class F> __attribute__((always_inline)) inline void *apply(F f) { return f(); }
+int main() {
+    void *one = apply([] { void *p = malloc(1); MARK(p, "here_inlined"); return p; });
+    void *two = apply([] { void *p = malloc(2); MARK(p, "here_plain"); return p; });
+    return one == two;
+}
+"""
+    path = build(tmp_path, "-O2", "-g", "-fno-ipa-icf", "-Wl,--build-id", compiler="g++", source=source, name="lambdas")
+    built = Built(path)
+    names = [Symbols().resolve(*built.asked(address))[0].function for address in (built.inlined, built.plain)]
+    assert names == ["operator() at lambdas.cc:5", "operator() at lambdas.cc:6"]
 
 
 def test_frames_name_the_module_and_the_address(built: Built) -> None:

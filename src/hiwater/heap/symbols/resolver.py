@@ -161,7 +161,7 @@ def _frames(path: str, address: int, places: tuple[Place, ...]) -> tuple[Frame, 
     last = len(places) - 1
     return tuple(
         Frame(
-            function=without_arguments(place.function) if place.function else None,
+            function=_function(place),
             file=place.file,
             line=place.line,
             library=path,
@@ -171,3 +171,11 @@ def _frames(path: str, address: int, places: tuple[Place, ...]) -> tuple[Frame, 
         )
         for index, place in enumerate(places)
     )
+
+
+def _function(place: Place) -> str | None:
+    """Debug information calls lambdas that were inlined ``operator()``, nothing more: lines tell them apart."""
+    name = without_arguments(place.function) if place.function else None
+    if name == "operator()" and place.file and place.line is not None:
+        return f"{name} at {os.path.basename(place.file)}:{place.line}"
+    return name
