@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from hiwater.remote.programs import machine_of
 
 PROGRAMS = ("hiwater/bin/hiwater-monitor", "hiwater/bin/hiwater-probe")
+LIBRARY = "hiwater/bin/libhiwater-heap.so"
 FAMILIES = {"armv7l": "arm"}
 QEMU = {"arm": "arm", "aarch64": "aarch64", "riscv64": "riscv64", "x86_64": "x86_64"}
 KINDS = ("manylinux2014", "manylinux_2_17", "musllinux_1_1")
@@ -72,6 +73,8 @@ def check(wheel: Path) -> str:
             assert is_static(program.read_bytes()), f"{name} needs a C library"
             program.chmod(0o755)
             sizes.append(f"{program.name} {program.stat().st_size // 1024} KiB")
+        library = Path(archive.extract(LIBRARY, room))
+        assert machine_of(library) == family, f"{LIBRARY} is for {machine_of(library)}"
         by = runner(family)
         if by is None:
             return f"{', '.join(sizes)}; not executed: qemu-user is missing"

@@ -116,10 +116,15 @@ void real_resolve(void)
 
 /* --- the family --- */
 
+static void skipped(size_t bytes)
+{
+	if (hw_self.sampling && inside < OWN_WORK)
+		count_skipped(bytes);
+}
+
 static COLD void *malloc_inside(size_t bytes)
 {
-	if (hw_self.sampling)
-		count_skipped(bytes);
+	skipped(bytes);
 	return real.malloc(bytes);
 }
 
@@ -165,8 +170,7 @@ EXPORT void *calloc(size_t count, size_t size)
 	if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
 		return real.calloc(count, size); /* which refuses it */
 	if (UNLIKELY(inside > 0)) {
-		if (hw_self.sampling)
-			count_skipped(bytes);
+		skipped(bytes);
 		return real.calloc(count, size);
 	}
 	if (UNLIKELY(bytes > (uint64_t)hw_self.left))
@@ -226,8 +230,7 @@ EXPORT void *realloc(void *old, size_t bytes)
 	void *block;
 
 	if (UNLIKELY(inside > 0)) {
-		if (hw_self.sampling)
-			count_skipped(bytes);
+		skipped(bytes);
 		return UNLIKELY(live_maybe(old)) ? realloc_slowly(old, bytes) : real.realloc(old, bytes);
 	}
 	if (UNLIKELY(bytes > (uint64_t)hw_self.left || live_maybe(old)))
@@ -260,8 +263,7 @@ static void *aligned_given(void *block, size_t bytes, const void *within)
 {
 	inside--;
 	if (inside > 0) {
-		if (hw_self.sampling)
-			count_skipped(bytes);
+		skipped(bytes);
 		return block;
 	}
 	return given(block, bytes, HW_HEAP_ALIGNED, within);

@@ -225,6 +225,7 @@ __attribute__((constructor)) static void begin(void)
 	if (!out_configure())
 		return;
 	entered = enter();
+	inside += OWN_WORK;
 	configure();
 	owner = (uint32_t)getpid();
 	modules_init();
@@ -240,6 +241,7 @@ __attribute__((constructor)) static void begin(void)
 	}
 	/* Threads that have allocated before this had nothing to count down: they begin with their next allocation. */
 	sample_account(&hw_self, 0);
+	inside -= OWN_WORK;
 	if (entered)
 		leave();
 }
@@ -331,12 +333,14 @@ EXPORT void *dlopen(const char *name, int flags)
 	if (handle != NULL && enter()) {
 		int saved = errno;
 
+		inside += OWN_WORK;
 		process_check();
 		unwind_learn();
 		modules_refresh();
 		if (python_init())
 			head->flags |= HW_HEAP_PYTHON;
 		errno = saved;
+		inside -= OWN_WORK;
 		leave();
 	}
 	return handle;
@@ -353,9 +357,11 @@ EXPORT int dlclose(void *handle)
 	if (sampling_on && inside == 0 && enter()) {
 		int saved = errno;
 
+		inside += OWN_WORK;
 		process_check();
 		modules_refresh();
 		errno = saved;
+		inside -= OWN_WORK;
 		leave();
 	}
 	return result;

@@ -16,7 +16,7 @@
 
 #define LIVE_SAMPLES 4096u
 #define LEAST_MEAN 512u
-#define SAMPLES_PER_S 12000
+#define SAMPLES_PER_S 8000
 #define PERIOD_SAMPLES 64u
 #define FREE_SAMPLES 1000 /* of a process, before the rate counts: short programs are to be seen as well */
 
@@ -137,15 +137,19 @@ static uint64_t power_of_two(double at_least)
 	return power;
 }
 
+/* Twice the rate is allowed where the estimates would become too coarse: what holds a twentieth of the memory is to be
+ * known to a tenth, which takes one sample in a 2000th of it. */
 static uint64_t mean_now(const struct hw_thread *self)
 {
-	uint64_t mean = LEAST_MEAN, use = __atomic_load_n(&in_use, __ATOMIC_RELAXED) / LIVE_SAMPLES;
+	uint64_t mean = LEAST_MEAN, use = __atomic_load_n(&in_use, __ATOMIC_RELAXED), least = self->floor;
 
 	if (fixed_mean != 0)
 		return fixed_mean;
-	while (mean * 2 <= use)
+	while (mean * 2 <= use / LIVE_SAMPLES)
 		mean *= 2;
-	return mean > self->floor ? mean : self->floor;
+	if (least > use / (LIVE_SAMPLES / 2))
+		least /= 2;
+	return mean > least ? mean : least;
 }
 
 static void next_distance(struct hw_thread *self)
