@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +221,18 @@ def test_the_stream_is_small(quiet: Monitor, toucher: dict[str, str]) -> None:
     """No copies of stacks are kept: 1 GiB of faults with calls 45 deep is less than a MiB."""
     told = touch(quiet, toucher["dynamic"], "deep", 1024)
     assert len(told.outcome.data) < MIB
+
+
+@pytest.mark.parametrize(("error", "said"), [(errno.EPERM, b"seccomp=unconfined"), (errno.ENOSYS, b"no perf events")])
+def test_refusal(quiet: Monitor, error: int, said: bytes) -> None:
+    """Where a container's filter forbids it, the command is not executed, and the recording says why and what to do."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("the filter is made for x86-64")
+    prefix = (sys.executable, str(PROGRAMS / "without_perf.py"), str(error))
+    outcome = quiet.run("echo", "executed", options=SAMPLE, prefix=prefix)
+    assert (outcome.status, outcome.stdout) == (125, b"")
+    assert warnings_of(outcome.recording) == ["faults-refused"]
+    assert said in outcome.data
 
 
 @pytest.mark.parametrize("option", [("--exact",), ("--mode", "trace")])

@@ -17,7 +17,8 @@ from hiwater.heap import moments
 from hiwater.heap.fault_notes import notes
 from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Point, Snapshot, Stack
 from hiwater.heap.profile import Asked, Resolver
-from hiwater.recording.faults import Fault, FaultImage, FaultRecords, FaultTotals
+from hiwater.heap.symbols import perfmap
+from hiwater.recording.faults import Fault, FaultFrame, FaultImage, FaultRecords, FaultTotals
 from hiwater.recording.model import Image, Recording
 from hiwater.recording.wire import FaultKind
 from hiwater.units import MIB
@@ -99,23 +100,26 @@ def _peaked(recording: Recording) -> Image | None:
 
 def asked(records: FaultRecords) -> tuple[Asked, ...]:
     """All that a resolver will be asked of a recording."""
+    used = {
+        (sample.stack, records.images[sample.image].pid) for sample in records.samples if sample.image in records.images
+    }
     found = {
-        (records.modules[frame.module].path, _hex(records.modules[frame.module].build_id), _place(frame))
-        for stack in records.stacks.values()
-        for frame in stack.frames
-        if frame.module is not None and frame.module in records.modules
+        _ask(records, frame, pid)
+        for number, pid in used
+        if number is not None and number in records.stacks
+        for frame in records.stacks[number].frames
     }
     return tuple(sorted(found))
 
 
-def _hex(build_id: bytes | None) -> str:
-    return "" if build_id is None else build_id.hex()
-
-
-def _place(frame: tuple[int, int | None, bool]) -> int:
-    """Of a return address, the byte before: the call."""
-    address, _, exact = frame
-    return address if exact else max(0, address - 1)
+def _ask(records: FaultRecords, frame: FaultFrame, pid: int) -> Asked:
+    """Of a return address, the byte before it is looked up: the call. Code without a file was compiled as the process
+    ran."""
+    place = frame.address if frame.exact else max(0, frame.address - 1)
+    module = None if frame.module is None else records.modules.get(frame.module)
+    if module is None:
+        return perfmap.path(pid), "", place
+    return module.path, "" if module.build_id is None else module.build_id.hex(), place
 
 
 class _Maker:
@@ -182,17 +186,17 @@ class _Maker:
         found = self.records.stacks.get(number) if number is not None else None
         frames = [] if what is None else [Frame(what)]
         for call in found.frames if found is not None else ():
-            module = None if call.module is None else self.records.modules.get(call.module)
-            if module is None:
-                frames.append(Frame(None, address=call.address))
-            else:
-                frames += self._resolved((module.path, _hex(module.build_id), _place(call)))
+            frames += self._resolved(_ask(self.records, call, self.own.told.pid))
         return tuple(frames)
 
     def _resolved(self, asked_: Asked) -> tuple[Frame, ...]:
         known = self.frames.get(asked_)
         if known is None:
-            known = self.resolver.resolve(*asked_) or (Frame(None, library=asked_[0], address=asked_[2]),)
+            path, _, address = asked_
+            unnamed = Frame(None, library=None if perfmap.pid_of(path) is not None else path, address=address)
+            known = self.resolver.resolve(*asked_) or (unnamed,)
+            if perfmap.pid_of(path) is not None and not any(frame.function for frame in known):
+                known = (unnamed,)
             self.frames[asked_] = known
         return known
 

@@ -195,4 +195,4 @@ class _Page:
             self.add(f"{when:<10}{figures}{shorten(told, max(12, self.width - 41))}")
             before, last = {key: row.in_use_bytes for key, row in now.items()}, one.in_use_bytes
         if step > 1:
-            self.add(self.paint("dim", f"each {step}th of {len(found)} snapshots"))
+            self.add(self.paint("dim", f"one in {step} of {len(found)} snapshots"))

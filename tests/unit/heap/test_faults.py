@@ -38,7 +38,7 @@ class Resolver:
 
     def resolve(self, module_path: str, build_id: str, address: int) -> tuple[Frame, ...]:
         assert build_id == ("ab12" if module_path == "/usr/bin/prog" else "")
-        name = NAMES.get(address)
+        name = "compiled" if (module_path, address) == ("/tmp/perf-4242.map", 0x6000) else NAMES.get(address)
         return () if name is None else (Frame(name, library=module_path, address=address),)
 
 
@@ -169,9 +169,13 @@ def test_files_and_shared_memory_are_told_apart() -> None:
 
 
 def test_code_that_has_no_file() -> None:
-    """Its address is all that there is."""
-    found = made(ended(begun(), [fault("<", 1, 2)]))
-    assert found.stacks == ((Frame(None, address=0x5555),),)
+    """Its address is all that there is, unless the process left a map of what it compiled."""
+    stream = begun()
+    payload = pack("<", wire.FAULT_STACK, 3, 1) + pack("<", wire.FAULT_FRAME, 0x6001, wire.NONE, 0)
+    stream.record(RecordType.FAULT_STACK, payload)
+    found = made(ended(stream, [fault("<", 1, 2), fault("<", 2, 3)]))
+    assert found.stacks[0] == (Frame(None, address=0x5555),)
+    assert [frame.function for frame in found.stacks[1]] == ["compiled"]
 
 
 def test_other_programs_of_the_tree() -> None:
