@@ -122,10 +122,18 @@ class _Search:
         yield from self._in(self._library_path, wanted_by.origin, name)
         yield from self._in(wanted_by.runpath, wanted_by.origin, name)
         if wanted_by.default_folders:
-            if self._cache is None:
-                self._cache = read_cache(self._cache_path)
-            yield from self._cache.get(name, ())
+            yield from self._known(name)
             yield from self._in(self._default_folders(), wanted_by.origin, name)
+
+    def _known(self, name: str) -> list[str]:
+        if self._cache is None:
+            self._cache = read_cache(self._cache_path)
+        return self._cache.get(name, [])
+
+    def _lib_token(self) -> str:
+        """What $LIB stands for: where the C library itself lies, lib/x86_64-linux-gnu in Debian."""
+        folders = (os.path.dirname(path).removeprefix("/usr").strip("/") for path in self._known("libc.so.6"))
+        return next((folder for folder in folders if ("64" in folder) == (self._lib == "lib64")), self._lib)
 
     def _default_folders(self) -> list[str]:
         """Debian's, the classic ones, and that of a dynamic linker which lives with a C library of its own."""
@@ -143,8 +151,9 @@ class _Search:
             yield os.path.join(folder, name)
 
     def _expand(self, text: str, origin: str) -> str:
-        # $LIB is lib/x86_64-linux-gnu in Debian; the default folders are looked at in any case.
-        values = (("ORIGIN", origin), ("LIB", self._lib), ("PLATFORM", os.uname().machine))
+        if "$" not in text:
+            return text
+        values = (("ORIGIN", origin), ("LIB", self._lib_token()), ("PLATFORM", os.uname().machine))
         for name, value in values:
             text = text.replace("${" + name + "}", value).replace("$" + name, value)
         return text

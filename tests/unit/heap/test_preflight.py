@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import random
 import shutil
 import subprocess
 import sys
@@ -327,9 +328,52 @@ def test_the_libraries_are_those_that_ldd_finds(name: str) -> None:
         } == expected
 
 
+def test_the_older_search_path_holds_for_the_libraries_of_libraries(tmp_path: Path) -> None:
+    """DT_RPATH of the program, not DT_RUNPATH, is where the needs of its libraries are looked for, too."""
+    (tmp_path / "lib").mkdir()
+    source = "#include <stddef.h>\nvoid *malloc(size_t n) { return (void *)n; }\nvoid mi_malloc(void) {}\n"
+    build(tmp_path / "lib", "-shared", "-fPIC", "-fno-builtin", source=source, name="liballoc.so")
+    inner = [LINKED, "-L", str(tmp_path / "lib"), "-l:liballoc.so"]
+    build(tmp_path / "lib", "-shared", "-fPIC", *inner, source="int deep(void) { return 0; }\n", name="libdeep.so")
+    outer = ["-L", str(tmp_path / "lib"), "-l:libdeep.so", "-Wl,--allow-shlib-undefined", "-Wl,-rpath,$ORIGIN/lib"]
+    for style, found in [("--disable-new-dtags", True), ("--enable-new-dtags", False)]:
+        program = build(tmp_path, LINKED, f"-Wl,{style}", *outer, name=f"uses{style}")
+        assert (verdict(program).allocator is not None) is found
+        told = preflight([str(program)], {**ENV, "LD_LIBRARY_PATH": str(tmp_path / "lib")})
+        assert told.allocator is not None and told.allocator.name == "mimalloc"
+
+
 def test_a_cache_that_is_damaged_is_no_cache(tmp_path: Path) -> None:
     """Without ld.so's cache the default folders are left."""
     cache = tmp_path / "cache"
     assert read_cache(str(cache)) == {}
     cache.write_bytes(b"glibc-ld.so.cache1.1" + b"\xff" * 100)
     assert all(not paths or paths == [""] for paths in read_cache(str(cache)).values())
+    chance = random.Random(7)
+    try:
+        whole = Path("/etc/ld.so.cache").read_bytes()
+    except OSError:
+        return
+    for _ in range(50):
+        data = bytearray(whole)
+        for _ in range(20):
+            data[chance.randrange(4 * 64 if chance.random() < 0.5 else len(data))] = chance.randrange(256)
+        cache.write_bytes(data[: chance.randrange(len(data))])
+        read_cache(str(cache))
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="root executes, and reads, everything")
+def test_what_may_be_executed_but_not_read_is_tried(tmp_path: Path) -> None:
+    """Nothing is known of it: that is said, and the sampler is worth a try."""
+    public = Path("/tmp") / f"hiwater-unreadable-{os.getpid()}"
+    code = (
+        "import os, sys\nfrom hiwater.heap.preflight import preflight\nos.setuid(65534)\n"
+        "told = preflight([sys.argv[1]])\nsys.stdout.write(f'{told.kind} {told.usable} {told.message}')"
+    )
+    try:
+        shutil.copy(build(tmp_path), public)
+        public.chmod(0o711)
+        done = subprocess.run([sys.executable, "-c", code, str(public)], capture_output=True, text=True)
+    finally:
+        public.unlink(missing_ok=True)
+    assert done.stdout.startswith("unreadable True") and "Permission denied" in done.stdout
