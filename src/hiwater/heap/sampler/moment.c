@@ -52,7 +52,7 @@ static bool in_handler(void)
 }
 
 /* mallinfo2 walks all free blocks of all arenas, some 50 ns for each that is not in a cache: 75 ms for 170 MiB of them. A
- * hundredth of the process's CPU time is to go into it, and 2 ms. What the next call takes is told by the last one, and
+ * 400th of the process's CPU time is to go into it, and 2 ms. What the next call takes is told by the last one, and
  * by the memory that was in use before and is not now, in blocks of the usual size. */
 static bool account_due(const struct hw_heap_moment *moment, bool end)
 {
@@ -68,7 +68,7 @@ static bool account_due(const struct hw_heap_moment *moment, bool end)
 	if (estimate < answer_took_ns)
 		estimate = answer_took_ns;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	return answers_took_ns + estimate <= (cpu.tv_sec * NS_PER_S + cpu.tv_nsec) / 100 + 2000000;
+	return answers_took_ns + estimate <= (cpu.tv_sec * NS_PER_S + cpu.tv_nsec) / 400 + 2000000;
 }
 
 static void tell_account(int64_t now)

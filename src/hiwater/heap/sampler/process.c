@@ -13,6 +13,7 @@
 #include "internal.h"
 
 static struct hw_thread *threads; /* under the lock */
+static bool threads_unknown; /* one has gone, and could not be taken out of the list */
 static struct scratch *scratches; /* of threads that ended */
 static uint64_t seed, begun_threads;
 static pthread_key_t farewell_key;
@@ -80,9 +81,10 @@ static void farewell(void *thread)
 			self->scratch = NULL;
 		}
 		lock_give();
+	} else {
+		threads_unknown = true;
 	}
-	/* Whatever it still allocates is counted when it is sampled, and that is hardly ever. */
-	self->begun = false;
+	/* It stays `begun`: what it still allocates must not enter it in the list again, since nobody would take it out. */
 	leave();
 }
 
@@ -154,6 +156,7 @@ static void begin_as_child(void)
 			scratches = other->scratch;
 		}
 	threads = NULL;
+	threads_unknown = false;
 	/* What this thread has counted is its parent's to tell. The distance is drawn anew, by a generator of its own. */
 	self->allocations = self->allocated_bytes = self->frees = 0;
 	self->origin = 0;
@@ -200,7 +203,8 @@ void totals_now(struct hw_heap_totals *totals)
 	unsigned most = 1000; /* a look at more of them would take long */
 
 	*totals = head->totals;
-	for (const struct hw_thread *thread = threads; thread != NULL && most-- > 0; thread = thread->next)
+	for (const struct hw_thread *thread = threads_unknown ? NULL : threads; thread != NULL && most-- > 0;
+	     thread = thread->next)
 		counters_add(totals, thread);
 }
 
