@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from hiwater.recording.model import Recording, Warning_
 
 
+_END_SIZE = 64
+_END_HEADS = (b"\x40\0\0\0\x0e\0", b"\0\0\0\x40\0\x0e")
+"""HW_END, size and type, in either byte order."""
+
+
 class Figures:
     """Worked out on first use, so that loading many recordings costs no more than reading them."""
 
@@ -202,26 +207,31 @@ class Figures:
 
     @cached_property
     def _stored(self) -> Stored | None:
+        data = cast("Recording", self).data
+        if data[-_END_SIZE : 6 - _END_SIZE] in _END_HEADS:  # nothing follows: the reader of it need not be loaded
+            return None
         from hiwater.recording.heap import stored
 
-        return stored(cast("Recording", self).data)
+        return stored(data)
 
     @cached_property
     def heap_logs(self) -> tuple[list[HeapLog], StoredSymbols] | None:
         """What the sampler wrote, and the names of its addresses; ``None`` without."""
-        from hiwater.recording.heap import StoredSymbols, unpack_symbols
-
         found = self._stored
         if found is None or not found.files:
             return None
+        from hiwater.recording.heap import StoredSymbols, unpack_symbols
+
         return found.logs(), StoredSymbols(unpack_symbols(found.symbols))
 
     @cached_property
     def _foreign_heap(self) -> HeapProfile | None:
+        found = self._stored
+        if found is None or found.profile is None:
+            return None
         from hiwater.heap.plain import loads
 
-        found = self._stored
-        return None if found is None or found.profile is None else loads(found.profile)
+        return loads(found.profile)
 
     def to_json(self) -> dict[str, object]:
         """The JSON of one execution (``hiwater.run/1``) as a dictionary."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -173,3 +175,14 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
             append_heap(fd, [log()], {})
         os.close(fd)
         assert path.read_bytes() == simple().data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_who_has_no_heap_does_not_pay_for_one(order: str) -> None:
+    """Where the end is the last record, the module that reads heaps is not even loaded."""
+    data = Stream(order).facts().command(b"prog").end().data
+    code = (
+        "import sys; from hiwater.recording.reader import parse; r = parse(sys.stdin.buffer.read()); "
+        "assert r.heap is None; assert 'hiwater.recording.heap' not in sys.modules; assert 'zlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], input=data, check=True)
