@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 from tests.browser.conftest import emulate, open_page
-from tests.heapprofiles import exact, hostile, large, nothing, python_app, shuffle
+from tests.heapprofiles import LIBC, exact, hostile, large, native, nothing, python_app, shuffle
 from tests.timelines import family
 
 from hiwater.heap.model import HeapProfile
@@ -191,6 +192,24 @@ def test_the_call_graph(browser: Chrome, tmp_path: Path) -> None:
     assert tops["main"] < tops["load_library"] < tops["Library::load"] < tops["mpd_pair_dup"]
     browser.execute_script("document.querySelector('.node[aria-label^=\"Library::load\"]').focus()")
     assert "called by load_library 60.0 · calls mpd_recv_pair 6.00" in find(browser, ".heap-detail").text
+
+
+def test_calls_that_are_not_joined_stay_together(browser: Chrome, tmp_path: Path) -> None:
+    """A thread has a root of its own: its boxes stand beside the others, and the widest is in sight."""
+    profile = shuffle(20)
+    thread = tuple(native(f"thread_{at}", None, None, LIBC) for at in range(4))
+    stacks = tuple((*stack[:-5], *thread) if at in (1, 3) else stack for at, stack in enumerate(profile.stacks))
+    open_page(browser, page_of(tmp_path, replace(profile, stacks=stacks)))
+    press(browser, "[data-mode=graph]")
+    wide, boxes, seen = browser.execute_script("""
+        const host = document.querySelector(".heap .graph"), place = host.getBoundingClientRect();
+        const rects = [...host.querySelectorAll(".node rect")].map((r) => r.getBoundingClientRect());
+        const main = host.querySelector(".node[aria-label^=main]").getBoundingClientRect();
+        const middle = main.left + main.width / 2;
+        return [Math.max(...rects.map((r) => r.right)) - Math.min(...rects.map((r) => r.left)),
+            rects.reduce((sum, r) => sum + r.width, 0), middle > place.left && middle < place.right];
+    """)
+    assert wide < boxes / 2 and seen
 
 
 @pytest.mark.parametrize("profile", [python_app(), exact(), hostile(), nothing(), large(2000, 4)])

@@ -15,7 +15,10 @@ from hiwater.views import heap_words as words
 from hiwater.views.names import valid
 
 _PAGE = 4096
-_ALLOCATORS = r"operator new.*|malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc"
+_ALLOCATORS = (
+    r"operator new.*|malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc"
+    r"|std::(__new_allocator|allocator|allocator_traits)\b.*::allocate|__gnu_cxx::new_allocator\b.*::allocate"
+)
 """drop_frames: pprof leaves these out, so that the call site is what holds the memory."""
 
 

@@ -332,7 +332,9 @@ def test_pprof() -> None:
     first = message[3][0]
     assert strings[of(first, 5)] == "/opt/radio/bin/shuffle" and strings[of(first, 6)] == "ab12"
     assert [of(first, field) for field in (7, 8, 9, 10)] == [1, 1, 1, 1]
-    assert re.fullmatch(strings[int(message[7][0])], "operator new[]")
+    for function in ("operator new[]", "std::__new_allocator<char>::allocate", "std::allocator_traits::allocate"):
+        assert re.fullmatch(strings[int(message[7][0])], function)
+    assert not re.fullmatch(strings[int(message[7][0])], "std::vector<std::allocator<int> >::push_back")
 
 
 @pytest.mark.parametrize("profile", [shuffle(48), python_app(), exact(), faults(), hostile(), large(120, 2)])

@@ -434,15 +434,16 @@
         };
       });
       const host = element("div", { class: "scroll graph", tabindex: "0", role: "region", "aria-label": `Call graph ${this.moment.label}` });
-      host.append(window.hiwater.callGraph(boxes, edges, found.whole, (box) => {
+      const drawn = window.hiwater.callGraph(boxes, edges, found.whole, (box) => {
         const name = (key) => list[key].label;
         const list_ = (some, end) => some.sort((a, b) => b.kib - a.kib).slice(0, 6).map((edge) => `${name(edge[end])} ${mib(edge.kib)}`).join(", ");
         const callers = list_(edges.filter((edge) => edge.to === box.key), "from"), callees = list_(edges.filter((edge) => edge.from === box.key), "to");
         this.detail.textContent = [box.lines.join(", "), callers && `called by ${callers}`, callees && `calls ${callees}`].filter(Boolean).join(" · ");
-      }));
+      });
+      host.append(drawn);
       if (!boxes.length) host.textContent = "Nothing was held.";
       this.view.replaceChildren(host);
-      host.scrollLeft = (host.scrollWidth - host.clientWidth) / 2;
+      host.scrollLeft = drawn.middle - host.clientWidth / 2;
       if (kept.length < all.nodes.length) this.detail.textContent = `The ${boxes.length} largest of ${all.nodes.length} are drawn; a dashed arrow passes by others.`;
     }
 

@@ -75,7 +75,8 @@
     }
     for (let round = 0; round < 16; round++) {
       for (const layer of round % 2 ? layers.slice().reverse() : layers) {
-        for (const one of layer) one.wish = mean(round % 2 ? one.down : one.up, one.x);
+        // A little towards the middle: parts that are not joined would drift away from each other.
+        for (const one of layer) one.wish = (round < 10 ? 0.95 : 1) * mean(round % 2 ? one.down : one.up, one.x);
         const apart = (a, b) => (a.width + b.width) / 2 + GAP * (a.bend && b.bend ? 0.4 : 1);
         const left = [], right = [];
         layer.forEach((one, at) => { left[at] = at ? Math.max(one.wish, left[at - 1] + apart(layer[at - 1], one)) : one.wish; });
@@ -103,8 +104,10 @@
       for (const one of layer) one.y = y + tall / 2;
       y += tall + RISE;
     }
-    const all = layers.flat(), left = Math.min(0, ...all.map((one) => one.x - one.width / 2)) - 40, right = Math.max(0, ...all.map((one) => one.x + one.width / 2)) + 60;
+    const all = layers.flat(), edge = (side) => all.map((one) => one.x + side * one.width / 2);
+    const left = (all.length ? Math.min(...edge(-1)) : 0) - 40, right = (all.length ? Math.max(...edge(1)) : 0) + 60;
     const svg = make("svg", { width: Math.ceil(right - left), height: Math.ceil(y - RISE + 12), viewBox: `${left} 0 ${right - left} ${y - RISE + 12}`, role: "group" });
+    svg.middle = nodes.length ? nodes[0].x - left : 0;
     for (const { edge, points } of chains) {
       const part = edge.kib / (whole || 1), thick = Math.min(7, 0.8 + 7 * part);
       const back = points[0].key !== edge.from, way = back ? points.slice().reverse() : points;
