@@ -45,6 +45,21 @@ def test_the_figures(story: Path) -> None:
     assert image["start"]["rss"] < image["exit"]["rss"] <= found["peak_rss_bytes"]
 
 
+def test_the_heap(story: Path) -> None:
+    """A line of load() holds most of it, at the peak as at the exit; it grew to that without a spike."""
+    heap = json.loads((story / "figures.json").read_text())["heap"]
+    peak, end = heap["peak"], heap["exit"]
+    held = sum(site["in_use_bytes"] for site in peak["call_sites"] if site["function"] == "load")
+    assert held > 0.7 * peak["in_use_bytes"]
+    assert 0.3 * MIB < peak["in_use_bytes"] < 3 * MIB
+    assert end["in_use_bytes"] > 0.9 * peak["in_use_bytes"]
+    grown = [snapshot["in_use_bytes"] for snapshot in heap["growth"]]
+    assert len(grown) >= 4 and grown == sorted(grown)
+    assert "<svg" in (story / "heap.svg").read_text()
+    text = (story / "story.md").read_text()
+    assert "shuffle.cc:" in text and "here is each byte of the" in text
+
+
 def test_a_song_costs_what_its_uri_costs(story: Path) -> None:
     """The law is that of what the client keeps: a string of some 70 bytes on the heap, its handle, its place in the
     order."""
@@ -65,7 +80,14 @@ def test_it_works_in_less_than_its_peak(story: Path) -> None:
 def test_the_report(story: Path) -> None:
     """It tells the story by itself, without temporary folders in its commands, and has the page beside it."""
     text = (story / "story.md").read_text()
-    for heading in ("The report", "The truth", "Where it went", "Will it fit?", "The smallest memory"):
+    for heading in (
+        "The report",
+        "The truth",
+        "Where it went",
+        "Which lines hold it",
+        "Will it fit?",
+        "The smallest memory",
+    ):
         assert f"## {heading}\n" in text
     assert re.search(r"wait4 in python\S* \(pid \d+\) would have said 8\d\d\.\d MiB", text)
     assert not [line for line in text.splitlines() if line.startswith("$ ") and "/tmp" in line]
