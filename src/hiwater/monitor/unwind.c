@@ -47,6 +47,7 @@ struct walk {
 	uint64_t registers[CFI_REGISTERS];
 	uint64_t pc;
 	bool exact;   /* pc is the instruction itself */
+	bool framed;  /* the last caller was found by the frame pointer */
 	bool beyond; /* something was looked for behind the copy's end */
 };
 
@@ -226,6 +227,7 @@ static enum step by_cfi(struct walk *w, const struct object *o, uint64_t address
 		if (row->registers[i].rule != CFI_SAME && !restore(w, &o->cfi, &row->registers[i], cfa, &after[i]) &&
 		    (i == row->ra || i == m->stack_pointer || i == m->frame_pointer))
 			return STEP_FAILED; /* another one is not needed, most likely */
+	w->framed = false;
 	w->exact = row->signal; /* it interrupted an instruction: nothing was called */
 	w->pc = after[row->ra] & m->address_mask;
 	memcpy(w->registers, after, sizeof(after));
@@ -290,6 +292,7 @@ static bool by_frame_pointer(struct walk *w)
 		return false;
 	returned(w, pc, frame + 2 * m->word);
 	w->registers[m->frame_pointer] = next;
+	w->framed = true;
 	return true;
 }
 
@@ -314,18 +317,21 @@ static enum step by_looks(struct walk *w, const struct place *here, bool innermo
 	}
 	if (by_frame_pointer(w))
 		return w->pc ? STEP_DONE : STEP_END;
-	if (!m->returns_in_memory || !here->object)
-		return STEP_FAILED;
+	/* It is 0 where a program and its threads begin, and nothing was called from there. */
+	const enum step none = w->registers[m->frame_pointer] == 0 && !innermost ? STEP_END : STEP_FAILED;
+
+	if (!m->returns_in_memory || !here->object || (w->framed && none == STEP_END))
+		return none;
 	for (unsigned i = 0; i < WORDS_SEARCHED; i++, sp += m->word) {
 		if (!read_word(w, sp, &word))
-			return STEP_FAILED;
+			return none;
 		if (led_by_call(w, word, here) < 0)
 			continue;
 		returned(w, word, sp + m->word);
 		*flags |= HW_FAULT_STACK_GUESSED;
 		return STEP_DONE;
 	}
-	return STEP_FAILED;
+	return none;
 }
 
 /* ---- all of them ---- */
