@@ -149,6 +149,16 @@ def test_stored_and_read_again(program: Path, tmp_path: Path) -> None:
     assert set(re.findall(r"make_\w+", table)) == {"make_song", "make_cover"}, at_exit
 
 
+def test_wrappers_are_passed_over(tmp_path: Path) -> None:
+    """With --wrapper the callers of a function that only hands out memory are the call sites."""
+    (tmp_path / "old.folded").write_text("main;load;get_mem 3000000\nmain;cache;get_mem 1000000\n")
+    for words, functions in (([], ["get_mem"]), (["--wrapper", "get_.*"], ["load", "cache"])):
+        done = heap("--read", "old.folded", *words, "--json", "out.json", "--force", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        peak = json.loads((tmp_path / "out.json").read_text())["heap"]["peak"]
+        assert [site["function"] for site in peak["call_sites"]] == functions
+
+
 def test_once(program: Path, tmp_path: Path) -> None:
     """Executed once only, if that is asked for, or if what it reads can be read once only; its output comes once."""
     done = heap("--json", "a.json", "--once", "--", program, cwd=tmp_path)
@@ -240,6 +250,7 @@ def test_python_lines(tmp_path: Path) -> None:
         (["--every", "0", "--", "true"], "--every"),
         (["--at", "noon", "--", "true"], "neither peak nor exit"),
         (["--rows", "-1", "--", "true"], "--rows"),
+        (["--wrapper", "(", "true"], "'(' is no regular expression"),
         (["--read", "/no/such/file"], "/no/such/file: there is no such file"),
         (["--read", "/dev/null", "-o", "x"], "--read executes nothing"),
         (["--", "/no/such/command"], "/no/such/command"),

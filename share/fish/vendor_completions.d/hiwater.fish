@@ -185,6 +185,7 @@ complete -c hiwater -n '__fish_seen_subcommand_from heap' -l growth -x -a 'in-us
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l sample -x -d 'a sample each SIZE of allocated memory on average; 1: every allocation (default: as memory grows)'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l html -r -d 'write a page with timeline, flame graph and call graph'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l flame -r -d 'write the flame graph as SVG'
+complete -c hiwater -n '__fish_seen_subcommand_from heap' -l wrapper -x -d 'a function that only hands out memory, as malloc does: its callers count; a regular expression'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l sysroot -x -d 'look for programs and libraries below DIR'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l debuginfod -d 'ask the servers of DEBUGINFOD_URLS for debug files'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l trace -d 'as hiwater run --trace'

@@ -98,6 +98,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", metavar="FILE", help="write a page with timeline, flame graph and call graph")
     parser.add_argument("--flame", metavar="FILE", help="write the flame graph as SVG")
+    parser.add_argument(
+        "--wrapper",
+        metavar="NAME",
+        action="append",
+        type=_expression,
+        default=[],
+        help="a function that only hands out memory, as malloc does: its callers count; a regular expression",
+    )
     parser.add_argument("--sysroot", metavar="DIR", help="look for programs and libraries below DIR")
     parser.add_argument("--debuginfod", action="store_true", help="ask the servers of DEBUGINFOD_URLS for debug files")
     parser.add_argument("--trace", action="store_true", help="as hiwater run --trace")
@@ -129,6 +137,16 @@ def _count(text: str) -> int:
     if text.isascii() and text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
+
+
+def _expression(text: str) -> str:
+    import re
+
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    return text
 
 
 def _moment(text: str) -> str | float:
@@ -220,6 +238,7 @@ class _Heap(Measurement):
 
     def complete(self) -> None:
         """The samples, their names, and the execution without the sampler come into the recording."""
+        from hiwater.heap.wrappers import pass_over
         from hiwater.output import read_all
         from hiwater.recording.reader import parse
 
@@ -231,7 +250,7 @@ class _Heap(Measurement):
         if plain is not None:
             self.plain_peak = plain.summary.peak_rss.bytes
         try:
-            self.profile = self.follower.finish(self.fd, sampled, plain)
+            self.profile = pass_over(self.follower.finish(self.fd, sampled, plain), self.args.wrapper)
         except HiwaterError as error:
             self.failure = error
 

@@ -55,18 +55,19 @@ def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording 
 def _profile(args: argparse.Namespace, path: str) -> tuple[Recording | None, HeapProfile]:
     """Of a recording, with the options that are asked for now; or of a file of another tool."""
     from hiwater.cli.heap_engines import growth_options, symbols
+    from hiwater.heap.wrappers import pass_over
     from hiwater.recording.reader import load
 
     if not _is_recording(path):
         from hiwater.heap.readers import read_profile
 
-        return None, read_profile(path, symbols=symbols(args), every=args.every)
+        return None, pass_over(read_profile(path, symbols=symbols(args), every=args.every), args.wrapper)
     recording = load(path)
 
     found = recording.heap_profile(**growth_options(args))
     if found is None:
         raise MisuseError(f"{path} holds no heap: hiwater heap -o FILE -- COMMAND makes a recording that does")
-    return recording, found
+    return recording, pass_over(found, args.wrapper)
 
 
 def _is_recording(path: str) -> bool:
