@@ -242,8 +242,9 @@ def growth(replay: Replay, every: int, of: GrowthOf = GrowthOf.IN_USE) -> tuple[
     while top // every > MOST_MOMENTS:
         every *= 2
     found: list[int] = []
-    following = every
-    for t_ns, size in zip(replay.times, course, strict=True):
+    first = bisect_left(replay.times, replay.log.head.start_ns)  # what a fork's parent did before is its own growth
+    following = (course[first - 1] // every + 1) * every if first else every
+    for t_ns, size in zip(replay.times[first:], course[first:], strict=True):
         if size >= following:
             if not found or found[-1] != t_ns:
                 found.append(t_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -247,7 +247,8 @@ class _Maker:
 
     def _course(self) -> tuple[Point, ...]:
         """The largest of each of many short times."""
-        times, sizes = self.replay.times, self.replay.in_use
+        first = bisect_left(self.replay.times, self.log.head.start_ns)  # of a fork, before it was one
+        times, sizes = self.replay.times[first:], self.replay.in_use[first:]
         if not times:
             return ()
         step = max(1, (times[-1] - times[0]) // COURSE_POINTS + 1)

@@ -154,6 +154,22 @@ def test_growth_of_what_is_in_use_and_of_what_is_allocated() -> None:
     assert moments.growth(replay, 0) == ([], 0)
 
 
+def test_a_fork_grows_from_what_it_was_given() -> None:
+    """What its parent did before is its parent's growth, and its parent's course."""
+    parent = grown((1, 25))
+    child = Log(101, parent=(4242, 0), copied=parent.end, start_ns=2 * MS, flags=HeadFlags.FORKED | HeadFlags.ENDED)
+    child.stack(0, 0x1011)
+    for at in range(12):
+        child.alloc((3 + at) * MS, (100 + at) << 24, MIB, stack=0)
+    log = continued([log_of(parent), log_of(child)])[0]
+    assert log.head.pid == 101
+    replay = Replay(log)
+    assert [(t_ns - START_NS) // MS for t_ns in moments.growth(replay, 10 * MIB)[0]] == [7]
+    found = profile(recording([(20, 40, 40)], pid=101), [log], NoSymbols())
+    assert found is not None
+    assert [point.in_use_bytes // MIB for point in found.course] == list(range(26, 38))
+
+
 def the(recording: Recording, *logs: Log) -> HeapProfile:
     found = profile(recording, continued([log_of(log) for log in logs]), Symbols(), every_bytes=10 * MIB)
     assert found is not None
