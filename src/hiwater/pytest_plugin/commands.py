@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,9 @@ from hiwater.pytest_plugin.failure import explain_command
 from hiwater.pytest_plugin.session import commands_key
 from hiwater.recording.model import Recording
 from hiwater.units import parse_size
+
+if TYPE_CHECKING:
+    from hiwater.heap.model import HeapProfile
 
 
 class Commands:
@@ -39,6 +43,30 @@ class Commands:
         """``run`` for asyncio."""
         budgets = _budgets(peak, tree)
         return self._judged(await run_async(command, **options), budgets)
+
+    def heap(
+        self,
+        command: Sequence[str],
+        budget: str | None = None,
+        *,
+        site: str | None = None,
+        library: str | None = None,
+        at: str = "peak",
+        evidence: str | PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | PathLike[str] | None = None,
+    ) -> HeapProfile:
+        """Executes a command with the heap sampler; the test fails unless what a call site or library holds keeps
+        within the budget, as far as can be told.
+
+        ``site``, ``library`` and ``at`` are those of ``[[check.heap]]`` in hiwater.toml. ``evidence``: where the flame
+        graph goes if the budget is not surely kept. ``env``: variables that are set besides.
+        """
+        from hiwater.pytest_plugin import heap
+
+        __tracebackhide__ = True
+        limit = None if budget is None else heap.budget(budget, site, library, at)
+        return heap.held(tuple(command), limit, evidence, env or {}, cwd)
 
     def region(self, *, collect: bool = False) -> Region:
         """``hiwater.region``: the peak of a block of the test."""
