@@ -83,13 +83,13 @@ void out_end(void);
 struct live {
 	uint64_t address; /* 0: free */
 	uint64_t bytes, mean, weight;
-	uint32_t stack; /* HW_HEAP_NONE: its number was of another file */
+	uint32_t stack; /* its number in that file: */
+	uint32_t file;	/* sample_file_number */
 	uint32_t next;
 	uint16_t kind; /* 0: memory that is never given back */
 };
 bool live_insert(const struct live *sample); /* false: there is no memory */
 bool live_remove(uint64_t address, struct live *removed);
-void live_forget_stacks(void);
 bool live_has(uint64_t address); /* without the lock: the caller's own block, so nobody else changes the answer */
 
 /* --- stacks.c; under the lock --- */

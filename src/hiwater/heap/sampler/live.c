@@ -130,9 +130,3 @@ bool live_has(uint64_t address)
 	atomic_thread_fence(memory_order_acquire);
 	return index != 0 || before % 2 != 0 || atomic_load_explicit(&version, memory_order_relaxed) != before;
 }
-
-void live_forget_stacks(void)
-{
-	for (uint32_t index = 0; index < entries; index++)
-		entry(index)->stack = HW_HEAP_NONE;
-}

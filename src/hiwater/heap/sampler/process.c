@@ -148,7 +148,6 @@ static void begin_as_child(void)
 	owner = (uint32_t)getpid();
 	out_forked(parent);
 	stacks_reset();
-	live_forget_stacks();
 	python_forked();
 	for (other = threads; other != NULL; other = other->next)
 		if (other != self && other->scratch != NULL) {

@@ -315,6 +315,7 @@ void sample_write(void *address, size_t bytes, uint16_t kind, const void *within
 					       ? HW_HEAP_NONE
 					       : stack_number(caught.scratch->native, caught.native,
 							      caught.scratch->python, caught.python, caught.flags);
+			sample.file = sample_file_number;
 			write_sample(&sample, self->tid, now, kind);
 			moment = moment_due();
 		}
@@ -388,13 +389,17 @@ void sample_gone(void *address)
 /* A realloc failed: the block that was told to be gone lives on. It is the same sample, with its mean. */
 void sample_back(const struct live *removed)
 {
+	struct live sample = *removed;
 	int saved = errno;
 
 	if (!enter())
 		return;
 	if (lock_take()) {
+		if (sample.file != sample_file_number)
+			sample.stack = HW_HEAP_NONE; /* a fork: its number was of the parent's file */
+		sample.file = sample_file_number;
 		if (sampling_on) {
-			write_sample(removed, hw_self.tid, now_ns(), removed->kind);
+			write_sample(&sample, hw_self.tid, now_ns(), sample.kind);
 			head->samples--;
 		}
 		lock_give();
