@@ -49,7 +49,7 @@ class Daemon:
 
     def __enter__(self) -> Daemon:
         try:
-            self._wait_for(self.socket.exists)
+            self._wait_for(self._listens)
             self._ask("update")
             self._wait_for(lambda: "updating_db" not in self._ask("status"))
         except BaseException:
@@ -66,6 +66,11 @@ class Daemon:
     def songs(self) -> int:
         """How many it knows."""
         return int(self._ask("stats")["songs"])
+
+    def _listens(self) -> bool:
+        """The socket has a name a moment before anybody listens to it."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(str(self.socket)) == 0
 
     def _ask(self, command: str) -> dict[str, str]:
         """One command of its protocol, and the pairs that it answers."""
