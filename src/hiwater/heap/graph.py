@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hiwater.heap.model import Frame, HeapProfile, Kind, Snapshot
 from hiwater.heap.plumbing import Plumbing
-from hiwater.heap.sites import By, identity, label
+from hiwater.heap.sites import By, Numbers, label
 from hiwater.heap.tree import HEAP
 
 MAX_NODES = 80
@@ -70,8 +70,8 @@ class _Node:
     self_bytes: int = 0
     total: int = 0
     allocations: int = 0
-    into: dict[object, int] = field(default_factory=lambda: defaultdict(int))
-    out: dict[object, int] = field(default_factory=lambda: defaultdict(int))
+    into: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    out: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class _Edge:
 
 
 # A stack as keys and frames, innermost first, with bytes and blocks.
-_Path = tuple[list[tuple[object, Frame]], int, int]
+_Path = tuple[list[tuple[int, Frame]], int, int]
 
 
 def call_graph(
@@ -132,19 +132,20 @@ def _paths(
     profile: HeapProfile, snapshot: Snapshot, by: By, plumbing: Plumbing | None, kinds: Collection[Kind]
 ) -> list[_Path]:
     paths: list[_Path] = []
+    numbers = Numbers(by)
     for held in snapshot.holdings:
         if held.kind in kinds:
             stack = profile.stacks[held.stack]
             stack = stack[(plumbing.site(stack) or 0) if plumbing else 0 :]
-            paths.append(([(identity(frame, by), frame) for frame in stack], held.in_use_bytes, held.allocations))
+            paths.append(([(numbers.of(frame), frame) for frame in stack], held.in_use_bytes, held.allocations))
     return paths
 
 
-def _nodes(paths: list[_Path]) -> dict[object, _Node]:
-    nodes: dict[object, _Node] = {}
+def _nodes(paths: list[_Path]) -> dict[int, _Node]:
+    nodes: dict[int, _Node] = {}
     for path, size, allocations in paths:
-        seen: set[object] = set()
-        calls: set[tuple[object, object]] = set()
+        seen: set[int] = set()
+        calls: set[tuple[int, int]] = set()
         for index, (key, frame) in enumerate(path):
             node = nodes.setdefault(key, _Node(frame))
             if key not in seen:
@@ -174,7 +175,7 @@ def _spread(parts: Collection[int]) -> float:
     return -sum(part / total * math.log2(part / total) for part in parts if part > 0) if total > 0 else 0.0
 
 
-def _edges(paths: list[_Path], number: dict[object, int]) -> dict[tuple[int, int], _Edge]:
+def _edges(paths: list[_Path], number: dict[int, int]) -> dict[tuple[int, int], _Edge]:
     edges: dict[tuple[int, int], _Edge] = {}
     for path, size, _ in paths:
         counted: set[tuple[int, int]] = set()

@@ -96,14 +96,14 @@ class Plumbing:
             return Role.RUNTIME
         return Role.RUNTIME if _RUNTIME_LIBRARIES.search(library) else Role.CODE
 
-    def _roles(self, stack: Stack) -> list[Role]:
-        """Of each frame. What an allocator calls in its own library is part of it where its name was stripped."""
-        roles = [self.role(frame) for frame in stack]
-        for index in range(len(stack) - 2, -1, -1):
-            inner, outer = stack[index], stack[index + 1]
-            if roles[index + 1] is Role.ALLOCATOR and _is_unnamed(inner) and inner.library == outer.library:
-                roles[index] = Role.ALLOCATOR
-        return roles
+    def _inside_allocator(self, stack: Stack, index: int) -> bool:
+        """What an allocator calls in its own library is part of it where its name was stripped."""
+        for inner, outer in zip(stack[index:], stack[index + 1 :], strict=False):
+            if not _is_unnamed(inner) or inner.library != outer.library:
+                return False
+            if self.role(outer) is Role.ALLOCATOR:
+                return True
+        return False
 
     def site(self, stack: Stack) -> int | None:
         """Which frame of a stack holds the memory, in the eyes of who wrote the program; ``None`` of an empty stack.
@@ -118,11 +118,15 @@ class Plumbing:
                     if self.role(frame) is Role.CODE and not is_interpreter(frame):
                         return index
             return python
-        roles = self._roles(stack)
-        for wanted in (Role.CODE, Role.RUNTIME):
-            if wanted in roles:
-                return roles.index(wanted)
-        return len(stack) - 1 if stack else None
+        running = None
+        for index, frame in enumerate(stack):
+            role = self.role(frame)
+            if role is Role.ALLOCATOR or self._inside_allocator(stack, index):
+                continue
+            if role is Role.CODE:
+                return index
+            running = index if running is None else running
+        return running if running is not None or not stack else len(stack) - 1
 
 
 def _is_unnamed(frame: Frame) -> bool:

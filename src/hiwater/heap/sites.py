@@ -123,6 +123,24 @@ def identity(frame: Frame, by: By) -> tuple[object, ...]:
     return (name, frame.library, frame.file, frame.line)
 
 
+class Numbers:
+    """A number for each place. Frames are looked up as objects first: a stack's are mostly another's, too, and telling
+    by their contents takes long. They have to live as long as this."""
+
+    def __init__(self, by: By) -> None:
+        self._by = by
+        self._of_object: dict[int, int] = {}
+        self._of_place: dict[tuple[object, ...], int] = {}
+
+    def of(self, frame: Frame) -> int:
+        """That of a frame's place."""
+        number = self._of_object.get(id(frame))
+        if number is None:
+            number = self._of_place.setdefault(identity(frame, self._by), len(self._of_place))
+            self._of_object[id(frame)] = number
+        return number
+
+
 def label(frame: Frame, by: By = By.FUNCTION, templates: bool = False) -> str:
     """A frame in a few words. ``templates``: with the arguments of templates."""
     library = os.path.basename(frame.library) if frame.library else None

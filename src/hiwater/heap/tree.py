@@ -8,7 +8,7 @@ from enum import Enum
 
 from hiwater.heap.model import Frame, HeapProfile, Kind, Snapshot, Stack
 from hiwater.heap.plumbing import Plumbing
-from hiwater.heap.sites import By, identity, label
+from hiwater.heap.sites import By, Numbers, identity, label
 
 HEAP = frozenset({Kind.MALLOC, Kind.PYTHON, Kind.FAULT})
 """What ``in_use_bytes`` of a snapshot counts: all but what the program maps itself."""
@@ -60,7 +60,7 @@ class _Building:
     self_bytes: int = 0
     allocations: int = 0
     variance: float = 0.0
-    children: dict[tuple[object, ...], _Building] = field(default_factory=dict)
+    children: dict[int, _Building] = field(default_factory=dict)
 
 
 def tree(
@@ -81,6 +81,7 @@ def tree(
     called.
     """
     top = _Building(None)
+    numbers = Numbers(by)
     cut: dict[int, Stack] = {}
     for held in snapshot.holdings:
         if held.kind not in kinds:
@@ -90,7 +91,11 @@ def tree(
         node = top
         _weigh(node, held.in_use_bytes, held.allocations, held.variance)
         for frame in cut[held.stack]:
-            node = node.children.setdefault(identity(frame, by), _Building(frame))
+            number = numbers.of(frame)
+            child = node.children.get(number)
+            if child is None:
+                child = node.children[number] = _Building(frame)
+            node = child
             _weigh(node, held.in_use_bytes, held.allocations, held.variance)
         node.self_bytes += held.in_use_bytes
     return _finished(top, name or (lambda frame: label(frame, by)), root)
