@@ -47,7 +47,8 @@ def shown(stack: tuple[Frame, ...]) -> str:
         ("pure", f"list_append {LOOP} PyEval_EvalCode main _start", "f <module>^", "f <module>", ""),
         (
             "an extension calls back",
-            f"PyList_New {LOOP} PyObject_Call apply@/x/_ext.so meth_call {LOOP} Py_RunMain main __libc_start_main@/lib/libc.so.6",
+            f"PyList_New {LOOP} PyObject_Call apply@/x/_ext.so meth_call {LOOP} Py_RunMain main "
+            "__libc_start_main@/lib/libc.so.6",
             "inner key^ outer <module>^",
             "inner key apply outer <module>",
             "PyList_New inner key PyObject_Call apply meth_call outer <module> Py_RunMain main __libc_start_main",
