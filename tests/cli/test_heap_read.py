@@ -19,6 +19,7 @@ def heap(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        timeout=250,
         check=False,
     )
 

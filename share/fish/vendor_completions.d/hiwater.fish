@@ -183,6 +183,8 @@ complete -c hiwater -n '__fish_seen_subcommand_from heap' -l rows -x -d 'so many
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l every -x -d 'look at each growth by SIZE (default: 10MiB)'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l growth -x -a 'in-use allocated' -d 'what has to grow by that: what is in use (default), or all that was ever allocated'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l sample -x -d 'a sample each SIZE of allocated memory on average; 1: every allocation (default: as memory grows)'
+complete -c hiwater -n '__fish_seen_subcommand_from heap' -l engine -x -a 'hiwater heaptrack memray jemalloc tcmalloc massif dhat' -d 'who looks: another tool is slower, and must be installed (default: hiwater)'
+complete -c hiwater -n '__fish_seen_subcommand_from heap' -l python-allocators -d 'with --engine memray: count Python\'s objects, not the arenas that they are in'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l html -r -d 'write a page with timeline, flame graph and call graph'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l flame -r -d 'write the flame graph as SVG'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l wrapper -x -d 'a function that only hands out memory, as malloc does: its callers count; a regular expression'

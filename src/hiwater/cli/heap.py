@@ -96,6 +96,17 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=_size,
         help="a sample each SIZE of allocated memory on average; 1: every allocation (default: as memory grows)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("hiwater", "heaptrack", "memray", "jemalloc", "tcmalloc", "massif", "dhat"),
+        default="hiwater",
+        help="who looks: another tool is slower, and must be installed (default: hiwater)",
+    )
+    parser.add_argument(
+        "--python-allocators",
+        action="store_true",
+        help="with --engine memray: count Python's objects, not the arenas that they are in",
+    )
     parser.add_argument("--html", metavar="FILE", help="write a page with timeline, flame graph and call graph")
     parser.add_argument("--flame", metavar="FILE", help="write the flame graph as SVG")
     parser.add_argument(
@@ -179,6 +190,8 @@ def main(words: list[str]) -> int:
     if args.timeout == 0:
         parser.error("argument --timeout: at least 1ns")
     check_budget_options(parser, args)
+    if args.python_allocators and args.engine != "memray":
+        parser.error("argument --python-allocators: with --engine memray only")
     try:
         if not command:
             from hiwater.cli.heap_read import compare, read

@@ -40,7 +40,11 @@ class Follower(Protocol):
 
 def follower(args: argparse.Namespace, command: list[str]) -> Follower:
     """The one that was asked for. What it cannot follow is told before anything is executed."""
-    return Sampler(args, command)
+    if args.engine == "hiwater":
+        return Sampler(args, command)
+    from hiwater.cli.heap_others import Other
+
+    return Other(args, command)
 
 
 class Sampler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -302,6 +303,23 @@ def test_a_killed_program_leaves_its_profile(build: Build, tmp_path: Path) -> No
     found = made.collect(tmp_path, killed=True)
     assert found.peak is not None and found.peak.in_use_bytes >= 20 << 20
     assert found.exit is None
+
+
+def test_signals_are_left_to_their_owner(tmp_path: Path) -> None:
+    """Who blocks a signal and waits for it gets it, whatever runs for the engine in the background."""
+    made = engine("heaptrack")
+    if made.missing():
+        pytest.skip("heaptrack is not installed")
+    made.prepare(["true"], tmp_path, env=os.environ)
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        try:
+            os.kill(os.getpid(), signal.SIGCHLD)
+            assert signal.sigtimedwait({signal.SIGCHLD}, 60) is not None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    finally:
+        made.abandon()
 
 
 def test_engines_by_name() -> None:

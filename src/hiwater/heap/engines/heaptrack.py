@@ -13,6 +13,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -149,7 +150,13 @@ class _Pipe:
         self._finished = False
         self._rest = b""
         self._thread = threading.Thread(target=self._pump, name="hiwater-heaptrack", daemon=True)
-        self._thread.start()
+        # A signal to the process goes to any thread that does not block it: who waits for one, as the command line does
+        # with sigwait, would wait for ever.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _pump(self) -> None:
         sink: IO[bytes] | None = None
