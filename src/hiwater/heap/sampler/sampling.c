@@ -15,7 +15,7 @@
 #include "internal.h"
 
 #define LIVE_SAMPLES 2800u /* to twice as many: the mean is a power of two */
-#define FEWEST_SAMPLES 2048u
+#define FEWEST_SAMPLES 1024u
 #define LEAST_MEAN 512u
 #define SAMPLES_PER_S 8000
 #define PERIOD_SAMPLES 64u
@@ -139,7 +139,7 @@ static uint64_t power_of_two(double at_least)
 }
 
 /* Twice the rate is allowed where the estimates would become too coarse: what holds a twentieth of the memory is to be
- * known to a tenth, which takes one sample in a 2000th of it. */
+ * known to a seventh at least, which takes one sample in a 1024th of it. */
 static uint64_t mean_now(const struct hw_thread *self)
 {
 	uint64_t mean = LEAST_MEAN, use = __atomic_load_n(&in_use, __ATOMIC_RELAXED), least = self->floor;
