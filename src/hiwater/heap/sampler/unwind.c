@@ -296,6 +296,7 @@ static bool follows_call(uintptr_t address)
 static enum step step_record(struct frame *frame, struct window *window)
 {
 	uintptr_t fp, ra;
+	struct cfi_image image;
 
 #if defined(__aarch64__)
 	/* Interrupted in a PLT, which has no table there, or in assembly that calls nothing. */
@@ -308,7 +309,10 @@ static enum step step_record(struct frame *frame, struct window *window)
 	    !read_word(window, frame->fp + sizeof(uintptr_t), &ra))
 		return STEP_BROKEN;
 	ra = strip(ra);
-	if (ra < 2 * PAGE || !follows_call(ra) || (fp != 0 && (fp <= frame->fp || fp % sizeof(uintptr_t) != 0)))
+	if (ra < 2 * PAGE || !follows_call(ra))
+		return STEP_BROKEN;
+	/* Where a JIT's code was entered from, the frame pointer may be any number: code with a table knows what it is. */
+	if (fp != 0 && (fp <= frame->fp || fp % sizeof(uintptr_t) != 0) && !find_image(ra - 1, &image))
 		return STEP_BROKEN;
 	frame->sp = frame->fp + 2 * sizeof(uintptr_t);
 	frame->fp = fp;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <errno.h>
@@ -99,6 +100,21 @@ static bool by_headers(uintptr_t start, uintptr_t end, uintptr_t bias, struct cf
 	return true;
 }
 
+/* A module with gaps between its segments: each of them is an object of its own to _dl_find_object. The program itself has
+ * been told where its program headers are; a library begins at its bias. */
+static bool in_pieces(uintptr_t bias, struct cfi_image *out)
+{
+	const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
+	unsigned long count = getauxval(AT_PHNUM);
+
+	memset(out, 0, sizeof(*out));
+	if (bias != 0)
+		return by_headers(bias, UINTPTR_MAX, bias, out);
+	for (unsigned long i = 0; headers != NULL && i < count && i < MAX_PROGRAM_HEADERS; i++)
+		add_header(out, &headers[i], bias);
+	return out->count > 0;
+}
+
 bool find_image(uintptr_t pc, struct cfi_image *out)
 {
 	unsigned count;
@@ -109,7 +125,8 @@ bool find_image(uintptr_t pc, struct cfi_image *out)
 
 		if (dl_find((void *)pc, &found) != 0 || !found.eh_frame_hdr || !found.map)
 			return false;
-		if (!by_headers((uintptr_t)found.start, (uintptr_t)found.end, found.map->l_addr, out))
+		if (!by_headers((uintptr_t)found.start, (uintptr_t)found.end, found.map->l_addr, out) &&
+		    !in_pieces(found.map->l_addr, out))
 			return false;
 		out->header = (uintptr_t)found.eh_frame_hdr;
 		return true;
