@@ -77,7 +77,8 @@ def _compare(room: Path, *command: str | Path, every: int = 1) -> list[tuple[int
 )
 def test_stacks_of_all_kinds(room: Path, build: tuple[str, ...]) -> None:
     """Without frame pointers, with alloca, arrays of variable length and aligned locals, in exceptions, destructors,
-    signal handlers on every stack, threads and coroutines, each stack is what libgcc finds, and comes to its end; where segments have gaps between them, too."""
+    signal handlers on every stack, threads and coroutines, each stack is what libgcc finds, and comes to its end. So it
+    is where segments have gaps between them."""
     compiler, *flags = build
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler} here")
