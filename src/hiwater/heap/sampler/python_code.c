@@ -131,6 +131,7 @@ static struct known *table;
 static size_t table_size;
 static uint32_t table_used;
 static uint32_t table_file; /* sample_file_number that it holds for */
+static uint32_t next_number; /* goes on after a fork: the child's file is read together with its parent's */
 
 static struct known *map_table(size_t size)
 {
@@ -213,9 +214,10 @@ uint32_t python_code(const struct python_layout *layout, const void *code)
 		return HW_HEAP_NONE;
 	struct known *known = find(table, table_size, key);
 	if (!known->key) {
-		if (!tell(layout, at, table_used, (uint32_t)first_line))
+		if (!tell(layout, at, next_number, (uint32_t)first_line))
 			return HW_HEAP_NONE;
-		*known = (struct known){key, table_used++};
+		*known = (struct known){key, next_number++};
+		table_used++;
 	}
 	return (uint32_t)known->number;
 }
