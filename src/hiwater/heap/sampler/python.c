@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "internal.h"
 #include "python_api.h"
 #include "python_walk.h"
-#include "sample.h"
 
 enum { DOMAINS = 3 }; /* PYMEM_DOMAIN_RAW, _MEM, _OBJ */
 
@@ -25,7 +25,7 @@ static struct python_api api;
 static enum python_state state;
 
 /* PyMem_SetAllocator copies a table without a lock (up to 3.11), and RAW may be called without the GIL meanwhile: our
- * function may come with the context of the one below it. */
+ * function may come with the context of the one below it. The other domains are called with the GIL only. */
 static const struct slot *torn(const void *ctx)
 {
 	for (unsigned i = 0; i < slot_count; i++)
@@ -34,74 +34,180 @@ static const struct slot *torn(const void *ctx)
 	return &slots[0];
 }
 
-static inline const struct slot *slot_of(const void *ctx)
+static inline const struct slot *raw_slot(const void *ctx)
 {
 	if (LIKELY((uintptr_t)ctx - (uintptr_t)slots < sizeof slots))
 		return ctx;
 	return torn(ctx);
 }
 
-static inline void *given(void *address, size_t size, enum hw_heap_kind kind)
+/* The hooks do their counting before they pass the call on, so that they keep nothing over it: a few ns a call. Only
+ * where the countdown ends is it known first whether there is memory. */
+static inline bool is_due(size_t size)
+{
+	hw_self.python_allocations++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* or both are added in a vector register, which takes longer */
+	hw_self.python_allocated_bytes += size;
+	return UNLIKELY((hw_self.left -= (int64_t)size) < 0);
+}
+
+static COLD void *given(void *address, size_t size, enum hw_heap_kind kind)
 {
 	inside = 0;
-	if (LIKELY(address != NULL)) {
-		hw_self.python_allocations++;
-		hw_self.python_allocated_bytes += size;
-		if (sample_due(size))
-			sample_taken(address, size, kind);
+	if (address == NULL) {
+		hw_self.python_allocations--;
+		hw_self.python_allocated_bytes -= size;
+		hw_self.left += (int64_t)size;
+	} else if (sample_settle(&hw_self)) {
+		sample_taken(address, size, kind);
 	}
 	return address;
 }
 
-static void *hook_malloc(void *ctx, size_t size)
+static COLD void *malloc_due(const struct slot *slot, size_t size)
 {
-	const struct slot *slot = slot_of(ctx);
-
-	if (UNLIKELY(inside))
-		return slot->below.malloc(slot->below.ctx, size);
 	inside = 1;
 	return given(slot->below.malloc(slot->below.ctx, size), size, slot->kind);
 }
 
-/* count * size was held against PY_SSIZE_T_MAX by PyMem_Calloc */
-static void *hook_calloc(void *ctx, size_t count, size_t size)
+static inline void *malloc_by(const struct slot *slot, size_t size)
 {
-	const struct slot *slot = slot_of(ctx);
+	void *address;
 
 	if (UNLIKELY(inside))
-		return slot->below.calloc(slot->below.ctx, count, size);
+		return slot->below.malloc(slot->below.ctx, size);
+	if (is_due(size))
+		return malloc_due(slot, size);
+	inside = 1;
+	address = slot->below.malloc(slot->below.ctx, size);
+	inside = 0;
+	return address;
+}
+
+static COLD void *calloc_due(const struct slot *slot, size_t count, size_t size)
+{
 	inside = 1;
 	return given(slot->below.calloc(slot->below.ctx, count, size), count * size, slot->kind);
 }
 
-/* Always a new block, in place or not: what it holds is from now on this call's. */
-static void *hook_realloc(void *ctx, void *address, size_t size)
+/* count * size was held against PY_SSIZE_T_MAX by PyMem_Calloc */
+static inline void *calloc_by(const struct slot *slot, size_t count, size_t size)
 {
-	const struct slot *slot = slot_of(ctx);
+	void *address;
 
 	if (UNLIKELY(inside))
-		return slot->below.realloc(slot->below.ctx, address, size);
-	if (address) {
-		hw_self.python_frees++;
-		sample_freed(address);
+		return slot->below.calloc(slot->below.ctx, count, size);
+	if (is_due(count * size))
+		return calloc_due(slot, count, size);
+	inside = 1;
+	address = slot->below.calloc(slot->below.ctx, count, size);
+	inside = 0;
+	return address;
+}
+
+/* A sampled block, or one of its bit: it may fail, and then the old block lives on. */
+static COLD void *realloc_sampled(const struct slot *slot, void *address, size_t size)
+{
+	struct live gone;
+	bool was = sample_gone_as(address, &gone);
+	void *moved;
+
+	inside = 1;
+	moved = slot->below.realloc(slot->below.ctx, address, size);
+	inside = 0;
+	if (moved == NULL) {
+		if (was)
+			sample_back(&gone);
+		return NULL;
 	}
+	hw_self.python_frees++;
+	if (is_due(size) && sample_settle(&hw_self))
+		sample_taken(moved, size, slot->kind);
+	return moved;
+}
+
+static COLD void *realloc_due(const struct slot *slot, void *address, size_t size)
+{
 	inside = 1;
 	return given(slot->below.realloc(slot->below.ctx, address, size), size, slot->kind);
 }
 
-static void hook_free(void *ctx, void *address)
+/* Always a new block, in place or not: what it holds is from now on this call's. */
+static inline void *realloc_by(const struct slot *slot, void *address, size_t size)
 {
-	const struct slot *slot = slot_of(ctx);
+	void *moved;
 
+	if (UNLIKELY(inside))
+		return slot->below.realloc(slot->below.ctx, address, size);
+	if (UNLIKELY(address && live_maybe(address)))
+		return realloc_sampled(slot, address, size);
+	hw_self.python_frees += address != NULL;
+	if (is_due(size))
+		return realloc_due(slot, address, size);
+	inside = 1;
+	moved = slot->below.realloc(slot->below.ctx, address, size);
+	inside = 0;
+	return moved;
+}
+
+static COLD void free_sampled(const struct slot *slot, void *address)
+{
+	sample_gone(address);
+	inside = 1;
+	slot->below.free(slot->below.ctx, address);
+	inside = 0;
+}
+
+static inline void free_by(const struct slot *slot, void *address)
+{
 	if (UNLIKELY(inside || !address)) {
 		slot->below.free(slot->below.ctx, address);
 		return;
 	}
 	hw_self.python_frees++;
-	sample_freed(address);
+	if (UNLIKELY(live_maybe(address))) {
+		free_sampled(slot, address);
+		return;
+	}
 	inside = 1;
 	slot->below.free(slot->below.ctx, address);
 	inside = 0;
+}
+
+/* --- the functions of the tables: RAW's, and those of the other two domains --- */
+
+static void *raw_malloc(void *ctx, size_t size)
+{
+	return malloc_by(raw_slot(ctx), size);
+}
+static void *raw_calloc(void *ctx, size_t count, size_t size)
+{
+	return calloc_by(raw_slot(ctx), count, size);
+}
+static void *raw_realloc(void *ctx, void *address, size_t size)
+{
+	return realloc_by(raw_slot(ctx), address, size);
+}
+static void raw_free(void *ctx, void *address)
+{
+	free_by(raw_slot(ctx), address);
+}
+
+static void *hook_malloc(void *ctx, size_t size)
+{
+	return malloc_by(ctx, size);
+}
+static void *hook_calloc(void *ctx, size_t count, size_t size)
+{
+	return calloc_by(ctx, count, size);
+}
+static void *hook_realloc(void *ctx, void *address, size_t size)
+{
+	return realloc_by(ctx, address, size);
+}
+static void hook_free(void *ctx, void *address)
+{
+	free_by(ctx, address);
 }
 
 static bool same(const struct python_allocator *a, const struct python_allocator *b)
@@ -153,13 +259,14 @@ static void hook(int domain, const struct python_allocator *below)
 		slot->kind = kind;
 		slot_count++;
 	}
-	struct python_allocator table = {slot, hook_malloc, hook_calloc, hook_realloc, hook_free};
-	api.set_allocator(domain, &table);
+	struct python_allocator raw = {slot, raw_malloc, raw_calloc, raw_realloc, raw_free};
+	struct python_allocator other = {slot, hook_malloc, hook_calloc, hook_realloc, hook_free};
+	api.set_allocator(domain, kind == HW_HEAP_PY_RAW ? &raw : &other);
 }
 
 static bool is_ours(const struct python_allocator *table)
 {
-	return table->malloc == hook_malloc;
+	return table->malloc == hook_malloc || table->malloc == raw_malloc;
 }
 
 /* Puts the hooks back where the interpreter has taken them away. */

@@ -191,33 +191,81 @@ static bool tell(const struct python_layout *layout, const char *code, uint32_t 
 	return sample_record(HW_HEAP_CODE, 0, &record, sizeof record, name, name_length, file, file_length);
 }
 
+static const void *pointer_at(const void *base, unsigned offset)
+{
+	const void *value;
+
+	memcpy(&value, (const char *)base + offset, sizeof value);
+	return value;
+}
+
+/* The code objects of late, by address. That does for another one at the same address only if it agrees in all that is
+ * kept here: of the name the interpreter's own hash (names are interned, so they have one), for code that is generated
+ * again and again gets the same addresses for its strings, too. */
+struct recent {
+	const void *code, *name, *file, *lines;
+	uint64_t name_hash, file_key;
+	int32_t first_line;
+	uint32_t number;
+};
+static struct recent recents[1u << 9];
+
+/* Its hash where it has one, or what stands in its middle and at its end. */
+static uint64_t key_of_file(const struct python_layout *layout, const void *file)
+{
+	struct text text = text_of(layout, file);
+	uint64_t hash, last = 0, middle = 0;
+
+	memcpy(&hash, (const char *)file + layout->text_length + sizeof(intptr_t), sizeof(intptr_t));
+	size_t bytes = text.length * text.kind;
+	if (bytes < 16)
+		return mix(hash, bytes);
+	memcpy(&last, text.start + bytes - 8, 8);
+	memcpy(&middle, text.start + (bytes - 8) / 2, 8);
+	return mix(mix(mix(hash, bytes), last), middle);
+}
+
 uint32_t python_code(const struct python_layout *layout, const void *code)
 {
 	const char *at = code;
-	const void *name, *file;
-	int first_line;
+	struct recent seen = {
+		.code = code,
+		.name = pointer_at(code, layout->code_name),
+		.file = pointer_at(code, layout->code_file),
+		.lines = pointer_at(code, layout->code_lines),
+	};
+	struct recent *recent = &recents[((uintptr_t)code >> 4) * 0x9e3779b97f4a7c15u >> 55];
 
 	if (sample_file_number != table_file) {
 		if (table)
 			memset(table, 0, table_size * sizeof *table);
+		memset(recents, 0, sizeof recents);
 		table_used = 0;
 		table_file = sample_file_number;
 	}
-	memcpy(&name, at + layout->code_name, sizeof name);
-	memcpy(&file, at + layout->code_file, sizeof file);
-	memcpy(&first_line, at + layout->code_first_line, sizeof first_line);
-	if (first_line < 0)
-		first_line = 0;
-	uint64_t key = hash_text(layout, file, hash_text(layout, name, mix(1, (uint64_t)first_line)));
+	if (!seen.name || !seen.file)
+		return HW_HEAP_NONE;
+	memcpy(&seen.first_line, at + layout->code_first_line, sizeof seen.first_line);
+	seen.first_line = seen.first_line < 0 ? 0 : seen.first_line;
+	memcpy(&seen.name_hash, (const char *)seen.name + layout->text_length + sizeof(intptr_t), sizeof(intptr_t));
+	seen.file_key = key_of_file(layout, seen.file);
+	if (recent->code == code && recent->name == seen.name && recent->file == seen.file && recent->lines == seen.lines &&
+	    recent->name_hash == seen.name_hash && recent->file_key == seen.file_key &&
+	    recent->first_line == seen.first_line && seen.name_hash != UINT64_MAX)
+		return recent->number;
+
+	uint64_t key = hash_text(layout, seen.file, hash_text(layout, seen.name, mix(1, (uint64_t)seen.first_line)));
 	key += !key;
 	if (!have_room())
 		return HW_HEAP_NONE;
 	struct known *known = find(table, table_size, key);
 	if (!known->key) {
-		if (!tell(layout, at, next_number, (uint32_t)first_line))
+		if (!tell(layout, at, next_number, (uint32_t)seen.first_line))
 			return HW_HEAP_NONE;
 		*known = (struct known){key, next_number++};
 		table_used++;
 	}
-	return (uint32_t)known->number;
+	seen.number = (uint32_t)known->number;
+	*recent = seen;
+	return seen.number;
 }
