@@ -3,8 +3,8 @@
     pychurn.py [SCALE]          work
     pychurn.py SCALE --truth    work, then print the truth as JSON: {"LINE": bytes held}
 
-SCALE 800 is 200,000 records (a dict, a string, a list and integers each), their JSON, 64 MiB in one block, and 1.6 million
-turns of a loop whose objects die at once. Memory grows to the end; the last step holds everything.
+SCALE 800 is 200,000 records (a dict, a string, a list and integers each), their JSON, and 1.6 million turns of a loop
+whose objects die at once; in between come 64 MiB in one block. So the peak is in that loop, and holds everything.
 
 The truth is what ``sys.getsizeof`` says of the objects that live: what the interpreter asked its allocators for, as far as
 objects tell it. A line holds what it, or a function that it called outside of this file, made.
@@ -68,7 +68,7 @@ def main() -> None:
     scale = int(sys.argv[1]) if len(sys.argv) > 1 else 800
     records = make_records(250 * scale)
     text = dump(records)
-    blob = make_blob(64 * 2**20 * scale // 800)
+    blob = make_blob(64 * 2**20)
     total = temporaries(2000 * scale)
     if "--truth" in sys.argv:
         where, held = lines(), truth(records, text, blob)

@@ -1,0 +1,93 @@
+"""How the sampler finds an interpreter, keeps to it, and refuses what it does not know."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.heap.python.harness import PROGRAMS, Interpreter, interpreters, lines, sample
+from tests.monitor.build import compile_c
+
+from hiwater.heap.wire import HeadFlags
+
+SAMPLER = Path(__file__).parents[3] / "src" / "hiwater" / "heap" / "sampler"
+
+with_headers = pytest.mark.parametrize(
+    "python", [one for one in interpreters() if (one.include / "Python.h").exists()], ids=str
+)
+with_library = pytest.mark.parametrize(
+    "python", [one for one in interpreters() if one.libpython and (one.include / "Python.h").exists()], ids=str
+)
+
+
+@with_headers
+def test_layout(python: Interpreter, tmp_path: Path) -> None:
+    """The offsets are those of the interpreter's headers."""
+    library = [f"-L{python.libpython.parent}", f"-lpython3.{python.version[1]}"] if python.libpython else []
+    flags = ["-w", f"-I{python.include}", f"-I{python.include}/internal", "-iquote", str(SAMPLER), *library]
+    if python.libpython:
+        flags.append(f"-Wl,-rpath,{python.libpython.parent}")
+    elif python.version >= (3, 13):
+        pytest.skip("its offsets stand in a library that is not there")
+    compile_c([PROGRAMS / "layout.c", SAMPLER / "python_layout.c"], tmp_path / "layout", *flags)
+    told = subprocess.run([tmp_path / "layout"], capture_output=True, text=True, check=False)
+    assert (told.stdout, told.returncode) == ("", 0)
+
+
+@with_library
+def test_embedded(python: Interpreter, tmp_path: Path) -> None:
+    """An interpreter that is linked into a program is followed, also when it is finalised and initialised again."""
+    assert python.libpython
+    folder = python.libpython.parent
+    program = tmp_path / "embed"
+    compile_c(
+        [PROGRAMS / "embed.c"],
+        program,
+        *("-w", f"-I{python.include}", f"-L{folder}", f"-lpython3.{python.version[1]}", f"-Wl,-rpath,{folder}"),
+    )
+    done = sample(tmp_path, [program], mean=4096, env={"PYTHONHOME": python.base})
+    assert done.stdout.split() == ["1000"] * 3
+    held = lines(done.log, "<string>")
+    assert held[3].bytes == pytest.approx(1000 * 5033, rel=0.05)
+
+
+@with_library
+@pytest.mark.parametrize("name", ["path", "search"])
+def test_loaded_late(python: Interpreter, name: str, tmp_path: Path) -> None:
+    """An interpreter that a program loads while it runs is followed, whether it names a path or lets the linker search."""
+    assert python.libpython
+    library = python.libpython.resolve()
+    compile_c([PROGRAMS / "embed_late.c"], tmp_path / "late", "-ldl")
+    environment = {"PYTHONHOME": python.base, "LD_LIBRARY_PATH": str(library.parent)}
+    command = [tmp_path / "late", library if name == "path" else library.name]
+    done = sample(tmp_path, command, mean=512, env=environment)
+    assert done.stdout.split() == ["1000"]
+    assert done.log.head.flags & HeadFlags.PYTHON
+    assert lines(done.log, "<string>")[3].bytes == pytest.approx(1000 * 3033, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("version", "free_threaded", "hooked"),
+    [
+        ("0x030a0000", 0, True),
+        ("0x030b07f0", 0, True),
+        ("0x030c01f0", 0, True),
+        ("0x030d00f0", 0, True),
+        ("0x030d00f0", 1, False),
+        ("0x030f00f0", 0, True),
+        ("0x030900f0", 0, False),
+        ("0x02070000", 0, False),
+    ],
+)
+def test_strangers(version: str, free_threaded: int, hooked: bool, tmp_path: Path) -> None:
+    """What is no interpreter that is known does no harm: versions too old and builds without the GIL are left alone,
+    others are followed without Python frames if their structures are not what their version says."""
+    program = tmp_path / "fake"
+    defines = [f"-DFAKE_VERSION={version}", f"-DFAKE_FREE_THREADED={free_threaded}"]
+    compile_c([PROGRAMS / "fake.c"], program, "-w", *defines, "-rdynamic")
+    done = sample(tmp_path, [program], mean=256)
+    assert done.stdout == f"601 {'hooked' if hooked else 'not hooked'}\n"
+    assert bool(done.log.head.flags & HeadFlags.PYTHON) is hooked
+    assert not any(stack.python for stack in done.log.stacks.values())
+    assert done.log.head.totals.python_allocations == (601 + 600 if hooked else 0)

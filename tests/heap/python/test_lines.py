@@ -1,0 +1,154 @@
+"""Lines of Python programs, and their stacks, for each interpreter of this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.heap.python.harness import PROGRAMS, PYCHURN, Interpreter, interpreters, lines, plain, sample, stacks_of
+
+from hiwater.heap.wire import AllocKind, HeadFlags
+
+each = pytest.mark.parametrize("python", interpreters(), ids=str)
+
+MODES: tuple[dict[str, str], ...] = (
+    {},
+    {"PYTHONMALLOC": "malloc"},
+    {"PYTHONMALLOC": "debug"},
+    {"PYTHONMALLOC": "malloc_debug"},
+    {"PYTHONDEVMODE": "1"},
+)
+
+
+def test_there_is_an_interpreter() -> None:
+    """The tests below have something to run with."""
+    assert interpreters()
+
+
+@each
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode.values()) or "default")
+def test_truth(python: Interpreter, mode: dict[str, str], tmp_path: Path) -> None:
+    """Each line of a program that knows what it holds has that within 5 %, where the rate of samples allows to prove it,
+    and else within four standard errors; whatever serves Python's memory: pymalloc, malloc, either with the interpreter's
+    debug hooks. What serves is never counted as well."""
+    truth = json.loads(plain([python.path, PYCHURN, "20", "--truth"]))
+    sampled = sample(tmp_path, [python.path, PYCHURN, "20"], mean=512 if mode else 32, env=mode)
+    log = sampled.log
+    assert log.head.flags & HeadFlags.PYTHON
+    assert log.head.lost_samples == log.head.lost_frees == 0
+    held = lines(log, "pychurn.py")
+    for line, size in truth.items():
+        found = held[int(line)]
+        assert found.bytes == pytest.approx(size, rel=0.01, abs=4 * found.standard_error if mode else size / 20), line
+    by_malloc = sum(size for _stack, kind, size, _mean in log.samples.kinds if kind < AllocKind.PY_RAW)
+    assert by_malloc < log.head.totals.python_allocated_bytes / 20
+
+
+@pytest.mark.skipif(importlib.util.find_spec("memray") is None, reason="memray is not installed")
+def test_memray(tmp_path: Path) -> None:
+    """Lines agree with what ``memray run --trace-python-allocators`` counts, within 5 %."""
+    seen = tmp_path / "memray.bin"
+    command = [sys.executable, "-m", "memray", "run", "-q", "--trace-python-allocators", "-o", seen, PYCHURN, "20"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    read = subprocess.run(
+        [sys.executable, PROGRAMS / "memray_lines.py", seen, "pychurn.py"], capture_output=True, text=True, check=True
+    )
+    counted = {int(line): size for line, size in json.loads(read.stdout).items()}
+    held = lines(sample(tmp_path, [sys.executable, PYCHURN, "20"], mean=32).log, "pychurn.py")
+    large = {line: size for line, size in counted.items() if size >= 100_000}
+    assert len(large) >= 5
+    for line, size in large.items():
+        assert held[line].bytes == pytest.approx(size, rel=0.05), (line, held[line])
+
+
+@each
+def test_stacks(python: Interpreter, tmp_path: Path) -> None:
+    """Stacks are what the interpreter says: of generators, coroutines, comprehensions, classes, exec and eval, deep
+    recursion, threads, functions called by C, code objects that died and whose addresses others have; names and files
+    of any letters."""
+    done = sample(tmp_path, [python.path, "-X", "utf8", PROGRAMS / "frames.py"], mean=4096)
+    expected = {int(size): stack for size, stack in json.loads(done.stdout).items()}
+    assert len(expected) > 80
+    for size, stack in expected.items():
+        (found,) = stacks_of(done.log, size)
+        wanted = [(file.replace("\udcff", "\ufffd"), name, line) for file, name, line in stack]
+        assert [call[:3] for call in found] == wanted
+        # The outermost frame is always entered from C; since 3.11 a call from Python to Python is not.
+        assert found[-1][3]
+        if python.version == (3, 10):
+            assert all(call[3] for call in found)
+    deep = next(size for size, stack in expected.items() if [call[1] for call in stack].count("deep") == 61)
+    (found,) = stacks_of(done.log, deep)
+    assert sum(call[3] for call in found) == (len(found) if python.version == (3, 10) else 1)
+
+
+@each
+def test_behaviour(python: Interpreter, tmp_path: Path) -> None:
+    """A program prints the same with the sampler as without: counts of blocks, tracemalloc started and stopped, deep
+    recursion, threads, fork, spawn, subprocesses, MemoryError."""
+    command = [python.path, "-W", "ignore", str(PROGRAMS / "behaviour.py")]
+    without = plain(command)
+    assert len(without.splitlines()) == 12
+    for mean in 1 << 20, 256:
+        assert sample(tmp_path, command, mean=mean).stdout == without
+
+
+@each
+def test_fork(python: Interpreter, tmp_path: Path) -> None:
+    """A fork's lines are known, those of what it allocates itself and those of what it has from its parent."""
+    program = tmp_path / "forks.py"
+    program.write_text(
+        "import os\n"
+        "kept = [bytes(3000) for _ in range(500)]\n"
+        "def child():\n"
+        "    global more\n"
+        "    more = [bytes(5000) for _ in range(500)]\n"
+        "def other():\n"
+        "    global most\n"
+        "    most = [bytes(7000) for _ in range(500)]\n"
+        "if os.fork() == 0:\n"
+        "    child()\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "other()\n"
+    )
+    done = sample(tmp_path, [python.path, program], mean=512)
+    parent, child = sorted(done.logs, key=lambda log: bool(log.head.flags & HeadFlags.FORKED))
+    block = plain([python.path, "-c", "import sys; print(sys.getsizeof(b''))"])
+    for log, sizes in ((child, {2: 3000, 5: 5000}), (parent, {2: 3000, 8: 7000})):
+        held = lines(log, "forks.py", log.end_ns if log is child else None)
+        for line, size in sizes.items():
+            assert held[line].bytes == pytest.approx(500 * (size + int(block)), rel=0.05), (line, held)
+    assert 8 not in lines(child, "forks.py", child.end_ns)
+
+
+@each
+def test_pytest_and_modules(python: Interpreter, tmp_path: Path) -> None:
+    """``python -m module`` and packages are followed as scripts are."""
+    package = tmp_path / "holder"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text("from holder.inner import hold\nkept = hold()\n")
+    (package / "inner.py").write_text("def hold():\n    return [bytes(4000) for _ in range(1000)]\n")
+    done = sample(tmp_path, [python.path, "-m", "holder"], mean=512)
+    held = lines(done.log, os.path.join("holder", "inner.py"))
+    assert held[2].bytes == pytest.approx(1000 * 4033, rel=0.05)
+
+
+def test_pytest(tmp_path: Path) -> None:
+    """Tests executed by pytest's console script have their lines."""
+    script = Path(sys.executable).with_name("pytest")
+    if not script.exists():
+        pytest.skip("pytest has no script here")
+    (tmp_path / "test_it.py").write_text(
+        "kept = []\n\n\ndef test_it():\n    kept.append([bytes(4000) for _ in range(1000)])\n"
+    )
+    command = [sys.executable, script, "-q", "-p", "no:cacheprovider", "test_it.py"]
+    done = sample(tmp_path, command, mean=2048)
+    assert "1 passed" in done.stdout
+    assert lines(done.log, "test_it.py")[5].bytes == pytest.approx(1000 * 4033, rel=0.05)
