@@ -6,8 +6,8 @@
 SCALE 800 is 200,000 records (a dict, a string, a list and integers each), their JSON, and 1.6 million turns of a loop
 whose objects die at once; in between come 64 MiB in one block. So the peak is in that loop, and holds everything.
 
-The truth is what ``sys.getsizeof`` says of the objects that live: what the interpreter asked its allocators for, as far as
-objects tell it. A line holds what it, or a function that it called outside of this file, made.
+The truth is what ``sys.getsizeof`` says of the objects that live: what the interpreter asked its allocators for, as far
+as objects tell it. A line holds what it, or a function that it called outside of this file, made.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def make_blob(size: int) -> bytearray:
 def temporaries(turns: int) -> int:
     total = 0
     for turn in range(turns):
-        pair = (turn * 3, str(turn))
-        total += len({"pair": pair, "text": pair[1] + "!"})
+        key, _, value = f"{turn:08d}={turn * 3}".partition("=")
+        row = {"key": key, "parts": [key[:4], key[4:]]}
+        total += len(row["parts"]) + int(value) % 7
     return total
 
 

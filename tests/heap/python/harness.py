@@ -69,7 +69,8 @@ def _ask(path: str) -> Interpreter | None:
         return None
     if told["name"] != "cpython" or told["free_threaded"] or not (3, 10) <= tuple(told["version"]) <= (3, 13):
         return None
-    places = [Path(told["folder"] or "/") / told["libpython"], Path(told["folder"] or "/", told["multiarch"]) / told["libpython"]]
+    folder = Path(told["folder"] or "/")
+    places = [folder / told["libpython"], folder / told["multiarch"] / told["libpython"]]
     library = next((place for place in places if ".so" in place.name and place.exists()), None)
     return Interpreter(told["path"], tuple(told["version"]), told["base"], Path(told["include"]), library)
 
@@ -131,8 +132,8 @@ def sample(
 
 
 def lines(log: HeapLog, file: str, t_ns: int | None = None) -> dict[int, Held]:
-    """What each line of a file held when the heap was largest, or at that time: a line has what it made itself, and what
-    functions outside of the file made for it."""
+    """What each line of a file held when the heap was largest, or at that time: what it made itself, and what functions
+    outside of the file made for it."""
     replay = Replay(log)
     if t_ns is None:
         at = max(range(len(replay.in_use)), key=replay.in_use.__getitem__)
@@ -157,5 +158,11 @@ def stacks_of(log: HeapLog, size: int) -> list[list[tuple[str, str, int, bool]]]
         if bytes_ == size:
             calls = log.stacks[number].python
             codes = [log.codes[call.code] for call in calls]
-            found.append([(code.file, code.name, call.line, call.entry) for code, call in zip(codes, calls, strict=True)])
+            pairs = zip(codes, calls, strict=True)
+            found.append([(code.file, code.name, call.line, call.entry) for code, call in pairs])
     return found
+
+
+def block_head(python: Interpreter) -> int:
+    """What a bytes object takes beside its bytes."""
+    return int(plain([python.path, "-c", "import sys; print(sys.getsizeof(b''))"]))

@@ -10,7 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.heap.python.harness import PROGRAMS, PYCHURN, Interpreter, interpreters, lines, plain, sample, stacks_of
+from tests.heap.python.harness import (
+    PROGRAMS,
+    PYCHURN,
+    Interpreter,
+    block_head,
+    interpreters,
+    lines,
+    plain,
+    sample,
+    stacks_of,
+)
 
 from hiwater.heap.wire import AllocKind, HeadFlags
 
@@ -33,9 +43,9 @@ def test_there_is_an_interpreter() -> None:
 @each
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode.values()) or "default")
 def test_truth(python: Interpreter, mode: dict[str, str], tmp_path: Path) -> None:
-    """Each line of a program that knows what it holds has that within 5 %, where the rate of samples allows to prove it,
-    and else within four standard errors; whatever serves Python's memory: pymalloc, malloc, either with the interpreter's
-    debug hooks. What serves is never counted as well."""
+    """Each line of a program that knows what it holds has that within 5 %, or, with fewer samples, within four standard
+    errors; whatever serves Python's memory: pymalloc, malloc, either with the interpreter's debug hooks. What serves is
+    never counted as well."""
     truth = json.loads(plain([python.path, PYCHURN, "20", "--truth"]))
     sampled = sample(tmp_path, [python.path, PYCHURN, "20"], mean=512 if mode else 32, env=mode)
     log = sampled.log
@@ -53,8 +63,8 @@ def test_truth(python: Interpreter, mode: dict[str, str], tmp_path: Path) -> Non
 def test_memray(tmp_path: Path) -> None:
     """Lines agree with what ``memray run --trace-python-allocators`` counts, within 5 %."""
     seen = tmp_path / "memray.bin"
-    command = [sys.executable, "-m", "memray", "run", "-q", "--trace-python-allocators", "-o", seen, PYCHURN, "20"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    command: list[str | Path] = [sys.executable, "-m", "memray", "run", "-q", "--trace-python-allocators", "-o", seen]
+    subprocess.run([*command, PYCHURN, "20"], check=True, stdout=subprocess.DEVNULL, timeout=300)
     read = subprocess.run(
         [sys.executable, PROGRAMS / "memray_lines.py", seen, "pychurn.py"], capture_output=True, text=True, check=True
     )
@@ -119,16 +129,15 @@ def test_fork(python: Interpreter, tmp_path: Path) -> None:
     )
     done = sample(tmp_path, [python.path, program], mean=512)
     parent, child = sorted(done.logs, key=lambda log: bool(log.head.flags & HeadFlags.FORKED))
-    block = plain([python.path, "-c", "import sys; print(sys.getsizeof(b''))"])
     for log, sizes in ((child, {2: 3000, 5: 5000}), (parent, {2: 3000, 8: 7000})):
         held = lines(log, "forks.py", log.end_ns if log is child else None)
         for line, size in sizes.items():
-            assert held[line].bytes == pytest.approx(500 * (size + int(block)), rel=0.05), (line, held)
+            assert held[line].bytes == pytest.approx(500 * (size + block_head(python)), rel=0.05), (line, held)
     assert 8 not in lines(child, "forks.py", child.end_ns)
 
 
 @each
-def test_pytest_and_modules(python: Interpreter, tmp_path: Path) -> None:
+def test_modules(python: Interpreter, tmp_path: Path) -> None:
     """``python -m module`` and packages are followed as scripts are."""
     package = tmp_path / "holder"
     package.mkdir()
@@ -148,7 +157,7 @@ def test_pytest(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "kept = []\n\n\ndef test_it():\n    kept.append([bytes(4000) for _ in range(1000)])\n"
     )
-    command = [sys.executable, script, "-q", "-p", "no:cacheprovider", "test_it.py"]
+    command: list[str | Path] = [sys.executable, script, "-q", "-p", "no:cacheprovider", "test_it.py"]
     done = sample(tmp_path, command, mean=2048)
     assert "1 passed" in done.stdout
     assert lines(done.log, "test_it.py")[5].bytes == pytest.approx(1000 * 4033, rel=0.05)

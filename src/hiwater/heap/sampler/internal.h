@@ -104,7 +104,7 @@ void modules_tell(void);     /* under the lock: all of them, to a new file */
 void modules_of(const uintptr_t *addresses, unsigned count); /* under the lock: those that are not told yet */
 extern uintptr_t own_start, own_end;	   /* code of this library */
 extern uintptr_t allocator_start, allocator_end; /* of an allocator that is not the C library's; 0: there is none */
-extern bool modules_unknown;
+extern bool modules_unknown, modules_appeared;
 
 /* --- sampling.c --- */
 struct scratch {

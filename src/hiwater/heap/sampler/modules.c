@@ -37,6 +37,7 @@ static char *pool;
 static uint32_t pool_used, pool_room;
 
 uintptr_t own_start, own_end, allocator_start, allocator_end;
+bool modules_appeared; /* code was met that had not been there before */
 bool modules_unknown; /* an address was in no module, and there is no _dl_find_object: modules_refresh may help */
 
 /* Doubles an array that was mapped. */
@@ -292,6 +293,7 @@ void modules_of(const uintptr_t *addresses, unsigned address_count)
 			 object.link_map->l_addr);
 		if (address >= module.start && address < module.end) {
 			add(&module, name, full_name(object.link_map->l_name, name));
+			modules_appeared = true;
 			last = NULL;
 		}
 	}

@@ -356,6 +356,10 @@ EXPORT int dlclose(void *handle)
 
 	if (real_dlclose == NULL)
 		real_dlclose = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
+	if (sampling_on && inside == 0 && enter()) {
+		python_keep();
+		leave();
+	}
 	result = real_dlclose(handle);
 	if (sampling_on && inside == 0 && enter()) {
 		int saved = errno;

@@ -281,14 +281,14 @@ static void hook_again(void)
 	}
 }
 
-int python_init(void)
+static int begin(bool ask_linker)
 {
 	int before = inside;
 
 	if (state != PYTHON_NONE)
 		return state != PYTHON_UNKNOWN && state != PYTHON_FREE_THREADED;
 	inside = before + 1;
-	if (!python_find(&api)) {
+	if (!python_find(&api, ask_linker)) {
 		inside = before;
 		return 0;
 	}
@@ -305,6 +305,26 @@ int python_init(void)
 		}
 	inside = before;
 	return state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES;
+}
+
+int python_init(void)
+{
+	return begin(true);
+}
+
+int python_appeared(void)
+{
+	return begin(false);
+}
+
+void python_keep(void)
+{
+	static bool kept;
+
+	if (!kept && (state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES)) {
+		kept = true;
+		python_keep_library();
+	}
 }
 
 /* The hooks can only be lost while the interpreter is not initialised. Afterwards one look is enough; and once it has

@@ -38,6 +38,13 @@ enum python_state {
 /* From the constructor and after each dlopen that succeeded (dlerror() is clear afterwards): finds an interpreter and hooks its allocators, once. 1 if they are. */
 int python_init(void);
 
+/* The same in the middle of an allocation, by code that had not been seen: a library that the linker was left to search
+ * for. An interpreter in the program itself is not found so. */
+int python_appeared(void);
+
+/* Before a dlclose: an interpreter that is hooked stays where it is. They do not survive that anyway. */
+void python_keep(void);
+
 /* The frames of the current thread, innermost first, at most `max`; *cut is set where there were more. 0 frames without
  * the GIL and outside Python. Never allocates, never waits for a lock that an interrupted thread may hold.
  * To be called at each sample of whatever kind, with `inside` > 0: it also sees to it that the hooks are still there. */

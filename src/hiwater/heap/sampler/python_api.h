@@ -29,7 +29,11 @@ struct python_api {
 	uintptr_t image_low, image_high; /* where the program or library that holds the interpreter lies */
 };
 
-/* Looks for an interpreter in the process. False: there is none. Leaves dlerror() clear. */
-bool python_find(struct python_api *api);
+/* Looks for an interpreter in the process. False: there is none. Asking the linker finds one in the program itself, too,
+ * leaves dlerror() clear, and is not to be done in the middle of an allocation. */
+bool python_find(struct python_api *api, bool ask_linker);
+
+/* An interpreter's library stays where it is, whoever closes it. Leaves dlerror() clear. */
+void python_keep_library(void);
 
 #endif

@@ -241,8 +241,8 @@ static bool layout_313(struct python_layout *layout, const void *runtime)
 	/* Not told: `_co_firsttraceable` stands in front of `co_extra`, which stands in front of the instructions. */
 	layout->code_first_traceable = (uint16_t)(layout->code_instructions - 2 * sizeof(void *));
 	layout->text_ascii = (uint16_t)debug_offset(runtime, DEBUG_TEXT + 3);
-	layout->text_compact = (uint16_t)debug_offset(runtime, DEBUG_TEXT);
-	return layout->text_ascii < layout->text_compact;
+	layout->text_compact = (uint16_t)(layout->text_ascii + sizeof(struct text_312) - offsetof(struct text_312, compact));
+	return layout->text_ascii < debug_offset(runtime, DEBUG_TEXT);
 }
 
 bool python_layout(uint32_t version, const void *runtime, struct python_layout *layout)

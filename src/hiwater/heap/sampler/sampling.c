@@ -325,8 +325,15 @@ void sample_write(void *address, size_t bytes, uint16_t kind, const void *within
 		__atomic_fetch_add(&head->lost_samples, 1, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&head->lost_bytes, sample.weight, __ATOMIC_RELAXED);
 	}
-	if (modules_unknown)
+	if (modules_unknown) {
 		modules_refresh();
+		modules_appeared = true;
+	}
+	if (modules_appeared) {
+		modules_appeared = false;
+		if (python_appeared())
+			head->flags |= HW_HEAP_PYTHON;
+	}
 	if (moment)
 		moment_tell(false);
 	judge_rate(self, now);

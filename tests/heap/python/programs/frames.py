@@ -1,5 +1,5 @@
-"""Blocks of sizes that nothing else has, made at all kinds of places; prints for each the stack as the interpreter tells
-it: {"SIZE": [[file, function, line], ...]}, innermost first."""
+"""Blocks of sizes that nothing else has, made at all kinds of places; prints for each the stack as the interpreter
+tells it: {"SIZE": [[file, function, line], ...]}, innermost first."""
 
 import asyncio
 import functools
@@ -14,7 +14,8 @@ SIZES = iter(range(300_001, 400_000, 16))
 
 def hold():
     size = next(SIZES)
-    KEEP.append(bytearray(size)); frame = sys._getframe(); line = frame.f_lineno  # noqa: E702
+    line = (KEEP.append(bytearray(size)), sys._getframe().f_lineno)[1]
+    frame = sys._getframe()
     stack = []
     while frame is not None:
         code = frame.f_code

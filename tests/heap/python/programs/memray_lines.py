@@ -1,4 +1,4 @@
-"""memray_lines.py RECORDING FILE: what the lines of a file held at the peak, as JSON; a line has what others made for it."""
+"""memray_lines.py RECORDING FILE: what a file's lines held at the peak, as JSON; with what others made for them."""
 
 import json
 import sys
