@@ -345,6 +345,13 @@ class _Maker:
             yield f"Sampling ended before the process did (error {head.stopped_errno}): what came then is missing."
         elif not head.flags & HeadFlags.ENDED:
             yield "The process was killed, or still ran: the exit is the last that it wrote."
+        if head.flags & HeadFlags.UNHOOKED:
+            yield (
+                "The Python of this process is one that is not followed (before 3.10, or built without the GIL): only "
+                "what it takes from malloc is here, without Python's frames."
+            )
+        elif head.flags & HeadFlags.FRAMELESS:
+            yield "The Python of this process is not one of 3.10 to 3.13: its memory is here without Python's frames."
         for one in log.not_followed[:3]:
             why = _WHY.get(one.why, "for a reason that is newer than this hiwater")
             yield f"{one.path} was executed and cannot be followed: {why}."

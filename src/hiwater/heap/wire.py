@@ -64,6 +64,10 @@ class HeadFlags(IntFlag):
     """Sampling ended before the process did."""
     PROBE = 16
     """glibc's own allocator serves the process."""
+    FRAMELESS = 32
+    """Python's frames cannot be read: an unknown version, or not what its version says."""
+    UNHOOKED = 64
+    """An interpreter is there whose allocators are not followed: too old, or without the GIL."""
 
 
 class AllocKind(IntEnum):

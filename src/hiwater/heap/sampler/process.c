@@ -21,15 +21,6 @@ static bool farewell_key_made;
 static uint32_t owner;	 /* the process whose memory this is: not the child of a vfork */
 static int *not_forked; /* in a page that the kernel empties in children (Linux 4.14); NULL: it cannot */
 
-__attribute__((weak)) int python_init(void)
-{
-	return 0;
-}
-
-__attribute__((weak)) void python_forked(void)
-{
-}
-
 static uint64_t number_from(const char *text)
 {
 	uint64_t number = 0;
@@ -239,8 +230,7 @@ __attribute__((constructor)) static void begin(void)
 	head->unflushed_bytes = UNFLUSHED;
 	if (out_open(false)) {
 		modules_refresh();
-		if (python_init())
-			head->flags |= HW_HEAP_PYTHON;
+		python_init();
 	}
 	/* Threads that have allocated before this had nothing to count down: they begin with their next allocation. */
 	sample_account(&hw_self, 0);
@@ -340,8 +330,7 @@ EXPORT void *dlopen(const char *name, int flags)
 		process_check();
 		unwind_learn();
 		modules_refresh();
-		if (python_init())
-			head->flags |= HW_HEAP_PYTHON;
+		python_init();
 		errno = saved;
 		inside -= OWN_WORK;
 		leave();

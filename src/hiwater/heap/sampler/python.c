@@ -22,7 +22,12 @@ static unsigned slot_count;
 static struct python_allocator first[DOMAINS]; /* what was there when the interpreter was found */
 
 static struct python_api api;
-static enum python_state state;
+static enum {
+	NONE = 0,      /* no interpreter was found */
+	FOLLOWED,      /* hooked, frames are read */
+	WITHOUT_FRAMES, /* hooked; its version is not known, or its structures are not what its version says */
+	LEFT_ALONE,    /* not hooked: built without the GIL, or not a CPython >= 3.10 */
+} state;
 
 /* PyMem_SetAllocator copies a table without a lock (up to 3.11), and RAW may be called without the GIL meanwhile: our
  * function may come with the context of the one below it. The other domains are called with the GIL only. */
@@ -281,47 +286,43 @@ static void hook_again(void)
 	}
 }
 
-static int begin(bool ask_linker)
+static void begin(bool ask_linker)
 {
 	int before = inside;
 
-	if (state != PYTHON_NONE)
-		return state != PYTHON_UNKNOWN && state != PYTHON_FREE_THREADED;
+	if (state != NONE)
+		return;
 	inside = before + 1;
-	if (!python_find(&api, ask_linker)) {
-		inside = before;
-		return 0;
-	}
-	if (api.version < 0x030a0000)
-		state = PYTHON_UNKNOWN;
-	else if (python_free_threaded(api.runtime))
-		state = PYTHON_FREE_THREADED;
-	else
-		state = python_walk_init(&api) ? PYTHON_FOLLOWED : PYTHON_NO_FRAMES;
-	if (state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES)
-		for (int domain = 0; domain < DOMAINS; domain++) {
+	if (python_find(&api, ask_linker)) {
+		if (api.version < 0x030a0000 || python_free_threaded(api.runtime))
+			state = LEFT_ALONE;
+		else
+			state = python_walk_init(&api) ? FOLLOWED : WITHOUT_FRAMES;
+		for (int domain = 0; domain < DOMAINS && state != LEFT_ALONE; domain++) {
 			api.get_allocator(domain, &first[domain]);
 			hook(domain, &first[domain]);
 		}
+		head->flags |= state == LEFT_ALONE ? HW_HEAP_UNHOOKED : HW_HEAP_PYTHON;
+		head->flags |= state == WITHOUT_FRAMES ? HW_HEAP_FRAMELESS : 0;
+	}
 	inside = before;
-	return state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES;
 }
 
-int python_init(void)
+void python_init(void)
 {
-	return begin(true);
+	begin(true);
 }
 
-int python_appeared(void)
+void python_appeared(void)
 {
-	return begin(false);
+	begin(false);
 }
 
 void python_keep(void)
 {
 	static bool kept;
 
-	if (!kept && (state == PYTHON_FOLLOWED || state == PYTHON_NO_FRAMES)) {
+	if (!kept && (state == FOLLOWED || state == WITHOUT_FRAMES)) {
 		kept = true;
 		python_keep_library();
 	}
@@ -356,18 +357,20 @@ unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut)
 	unsigned count = 0;
 
 	*cut = false;
-	if (state != PYTHON_FOLLOWED && state != PYTHON_NO_FRAMES)
+	if (state != FOLLOWED && state != WITHOUT_FRAMES)
 		return 0;
 	void *thread = python_walk_thread();
 	if (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE))
 		return 0;
 	look(thread != NULL);
-	if (thread && state == PYTHON_FOLLOWED) {
+	if (thread && state == FOLLOWED) {
 		bool sound = true;
 
 		count = python_walk(thread, frames, max, cut, &sound);
-		if (!sound)
-			state = PYTHON_NO_FRAMES;
+		if (!sound) {
+			state = WITHOUT_FRAMES;
+			head->flags |= HW_HEAP_FRAMELESS;
+		}
 	}
 	__atomic_clear(&busy, __ATOMIC_RELEASE);
 	return count;
@@ -376,14 +379,4 @@ unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut)
 void python_forked(void)
 {
 	__atomic_clear(&busy, __ATOMIC_RELEASE);
-}
-
-enum python_state python_state(void)
-{
-	return state;
-}
-
-uint32_t python_version(void)
-{
-	return api.version & 0xffff0000u;
 }

@@ -26,21 +26,13 @@ struct python_frame {
 	uint32_t entry; /* 1: it was entered from C */
 };
 
-/* What became of it: for the head of the file. */
-enum python_state {
-	PYTHON_NONE = 0,	  /* no interpreter was found */
-	PYTHON_FOLLOWED = 1,      /* hooked, frames are read */
-	PYTHON_NO_FRAMES = 2,     /* hooked; its version is not known, or its structures are not what its version says */
-	PYTHON_FREE_THREADED = 3, /* a build without the GIL: not hooked */
-	PYTHON_UNKNOWN = 4,       /* not hooked: what was found is not a CPython >= 3.10 */
-};
-
-/* From the constructor and after each dlopen that succeeded (dlerror() is clear afterwards): finds an interpreter and hooks its allocators, once. 1 if they are. */
-int python_init(void);
+/* From the constructor and after each dlopen that succeeded (dlerror() is clear afterwards): finds an interpreter and hooks its
+ * allocators, once; the head's flags say what became of it. */
+void python_init(void);
 
 /* The same in the middle of an allocation, by code that had not been seen: a library that the linker was left to search
  * for. An interpreter in the program itself is not found so. */
-int python_appeared(void);
+void python_appeared(void);
 
 /* Before a dlclose: an interpreter that is hooked stays where it is. They do not survive that anyway. */
 void python_keep(void);
@@ -51,8 +43,5 @@ void python_keep(void);
 unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut);
 
 void python_forked(void); /* in the child of a fork */
-
-enum python_state python_state(void);
-uint32_t python_version(void); /* PY_VERSION_HEX without its lower half: 0x030b0000 is 3.11; 0: unknown */
 
 #endif

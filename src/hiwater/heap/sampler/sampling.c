@@ -28,14 +28,6 @@ uint64_t in_use, told_most, fixed_mean;
 bool sampling_on;
 static uint64_t told_last; /* the memory in use when the totals were told; told_most: the most of it */
 
-__attribute__((weak)) unsigned python_frames(struct python_frame *frames, unsigned max, bool *cut)
-{
-	(void)frames;
-	(void)max;
-	(void)cut;
-	return 0;
-}
-
 void *map_anonymous(size_t bytes)
 {
 #ifdef SYS_mmap2
@@ -331,8 +323,7 @@ void sample_write(void *address, size_t bytes, uint16_t kind, const void *within
 	}
 	if (modules_appeared) {
 		modules_appeared = false;
-		if (python_appeared())
-			head->flags |= HW_HEAP_PYTHON;
+		python_appeared();
 	}
 	if (moment)
 		moment_tell(false);

@@ -25,6 +25,8 @@ enum hw_heap_flags {
 	HW_HEAP_ENDED = 4,   /* the process came to its end, exit() or execve: nothing is missing behind the last record */
 	HW_HEAP_STOPPED = 8, /* sampling ended before the process did: `stopped_errno` says why (a full disk) */
 	HW_HEAP_PROBE = 16,  /* mallinfo2 is there: glibc's own allocator serves the process */
+	HW_HEAP_FRAMELESS = 32, /* Python's frames cannot be read: an unknown version, or not what its version says */
+	HW_HEAP_UNHOOKED = 64, /* an interpreter is there whose allocators are not followed: too old, or without the GIL */
 };
 
 /* Exact totals of everything that went through the allocator's functions, sampled or not. Threads add theirs now and
