@@ -171,25 +171,50 @@ static bool is_sound(const void *thread)
 }
 
 /* Lines of the places that samples come from again and again: the table of a big module is long, and read from its
- * beginning. A place is a code object (by number: name, file, first line) at this address with these lines. */
+ * beginning. A place is a code object (by number: name, file, first line) at this address with these lines. Code that is
+ * generated and dies may get the same address for all of that, so a small table is known by what stands in it, too. */
 struct place {
 	const void *code, *lines;
+	uint64_t key;
 	uint32_t number;
 	int32_t byte;
 	int line;
 };
 static struct place places[1u << 10];
 
+static uint64_t key_of(const void *lines)
+{
+	enum { HALF = 32 };
+	uint64_t size = (uint64_t)size_at(lines, layout.object_size), key = size, word;
+	const char *start = (const char *)lines + layout.object_size + 2 * sizeof(void *);
+
+	for (uint64_t at = 0; at + 8 <= size; at += 8) {
+		if (at == HALF && size > 2 * HALF)
+			at = size - HALF;
+		memcpy(&word, start + at, 8);
+		key = (key ^ word) * 0x9e3779b97f4a7c15u;
+		key ^= key >> 29;
+	}
+	if (size % 8) {
+		word = 0;
+		memcpy(&word, start + size - size % 8, size % 8);
+		key = (key ^ word) * 0x9e3779b97f4a7c15u;
+	}
+	return key;
+}
+
 static int line_of(void *code, uint32_t number, intptr_t byte)
 {
 	const void *lines = pointer_at(code, layout.code_lines);
+	uint64_t key = key_of(lines);
 	uint64_t hash = ((uint64_t)(uintptr_t)code >> 4) * 0x9e3779b97f4a7c15u + (uint64_t)byte * 0xff51afd7ed558ccdu;
 	struct place *place = &places[hash >> 54];
 
-	if (place->code != code || place->lines != lines || place->number != number || place->byte != byte) {
+	if (place->code != code || place->lines != lines || place->number != number || place->byte != byte ||
+	    place->key != key) {
 		int line = api.line(code, (int)byte);
 
-		*place = (struct place){code, lines, number, (int32_t)byte, line};
+		*place = (struct place){code, lines, key, number, (int32_t)byte, line};
 	}
 	return place->line;
 }
