@@ -60,6 +60,8 @@ class Workload:
     title: str
     command: tuple[str, ...]
     python: bool = False
+    truth: tuple[str, ...] = ()
+    """Further arguments that have it print what it holds."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,7 @@ def tools() -> list[Tool]:
                 "LD_PRELOAD": jemalloc or "",
                 "MALLOC_CONF": "prof:true,prof_final:true,lg_prof_sample:19,prof_prefix:{folder}/out",
             },
-            leaves="out.*.heap",
-            needs=lambda: jemalloc is not None,
+            needs=lambda: jemalloc is not None,  # what it leaves is of the exit, not of the peak
         ),
         Tool("memray", (sys.executable, "-m", "memray", "run", "-q", "-o", "{folder}/out.bin"), leaves="out.bin"),
         Tool(
@@ -169,11 +170,11 @@ def peak_rss(tool: Tool, command: Sequence[str], scratch: Path) -> int | None:
 def truth_and_profile(tool: Tool, command: Sequence[str], scratch: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the program says it held, and what the profile says of its peak: ``peak`` of the JSON of hiwater heap."""
     if tool.name.startswith("hiwater"):
-        sample = ["--sample", tool.env["HIWATER_HEAP_SAMPLE"]] if "HIWATER_HEAP_SAMPLE" in tool.env else []
+        sample = ["--sample", tool.env["HIWATER_HEAP_SAMPLE"] + "B"] if "HIWATER_HEAP_SAMPLE" in tool.env else []
         path = scratch / "heap.json"
         argv = [*HIWATER, "heap", "--once", "-q", "-f", *sample, "--json", str(path), "--", *command]
         said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-        return json.loads(said), json.loads(path.read_text())["heap"]["peak"]
+        return _truth(said), json.loads(path.read_text())["heap"]["peak"]
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         words, env = prepared(tool, command, Path(place))
         said = subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout
@@ -182,19 +183,25 @@ def truth_and_profile(tool: Tool, command: Sequence[str], scratch: Path) -> tupl
         shown = subprocess.run(
             [*HIWATER, "heap", "--json", "-", "--read", str(file)], capture_output=True, text=True, check=True
         )
-        line = next(line for line in said.splitlines() if line.startswith("{"))
         heap = json.loads(shown.stdout)["heap"]
-        return json.loads(line), heap["peak"] or heap["exit"]
+        return _truth(said), heap["peak"] or heap["exit"]
+
+
+def _truth(said: str) -> dict[str, Any]:
+    """The line of JSON among what a program printed: bytes by function; of the Python program, by line."""
+    found: dict[str, Any] = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+    return found if "live" in found else {"live": found}
 
 
 def errors(truth: Mapping[str, Any], peak: Mapping[str, Any]) -> list[tuple[str, float, float, float]]:
-    """(function, share of the peak, error, stated standard error) of each function that holds 5 % or more; errors as
+    """(function or line, share of the peak, error, stated standard error) of each function that holds 5 % or more; errors as
     fractions of what it holds."""
     told: dict[str, list[float]] = {}
     for site in peak["call_sites"]:
-        entry = told.setdefault(site["function"] or "?", [0.0, 0.0])
-        entry[0] += site["in_use_bytes"]
-        entry[1] += site["standard_error_bytes"] ** 2
+        for name in (site["function"] or "?", str(site["line"])):
+            entry = told.setdefault(name, [0.0, 0.0])
+            entry[0] += site["in_use_bytes"]
+            entry[1] += site["standard_error_bytes"] ** 2
     whole = sum(truth["live"].values())
     found = []
     for function, size in truth["live"].items():
@@ -248,7 +255,8 @@ def compare(workload: Workload, contestants: Sequence[Tool], rounds: int, seeds:
         worst = words = "-"
         if tool.leaves is not None:
             try:
-                worst, words = judge(tool, workload.command, scratch, 1 if tool.slow else seeds)
+                judged = (*workload.command, *workload.truth)
+                worst, words = judge(tool, judged, scratch, 1 if tool.slow else seeds)
             except (subprocess.CalledProcessError, IndexError, StopIteration, KeyError, TypeError) as error:
                 worst = "unread"
                 print(f"{tool.name}: {error} {getattr(error, 'stderr', '')}", file=sys.stderr)
@@ -268,7 +276,9 @@ def workloads(scratch: Path) -> list[Workload]:
     return [
         Workload("fast", "C++: 20 M allocations by two threads, as fast as they can", (str(churn),)),
         Workload("usual", "C++: about a million allocations a second and core", (str(churn), "10000000", "2", "900")),
-        Workload("python", "Python: objects, a document, temporaries", (sys.executable, str(python)), python=True),
+        Workload(
+            "python", "Python: objects, a document, temporaries", (sys.executable, str(python)), True, ("--truth",)
+        ),
     ]
 
 

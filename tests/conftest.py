@@ -1,0 +1,10 @@
+"""What all tests expect of the process that they run in."""
+
+from __future__ import annotations
+
+import signal
+
+# Background jobs of a script ignore SIGINT, and so would every command that the tests start, and wait for after a Ctrl-C.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
