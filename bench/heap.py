@@ -194,7 +194,7 @@ def _truth(said: str) -> dict[str, Any]:
 
 
 def errors(truth: Mapping[str, Any], peak: Mapping[str, Any]) -> list[tuple[str, float, float, float]]:
-    """(function or line, share of the peak, error, stated standard error) of each function that holds 5 % or more; errors as
+    """(function or line, share of the peak, error, stated standard error) of each that holds 5 % or more; errors as
     fractions of what it holds."""
     told: dict[str, list[float]] = {}
     for site in peak["call_sites"]:

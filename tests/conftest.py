@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-# Background jobs of a script ignore SIGINT, and so would every command that the tests start, and wait for after a Ctrl-C.
+# Background jobs of a script ignore SIGINT, and so would every command that the tests start and interrupt.
 for number in (signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
