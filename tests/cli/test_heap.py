@@ -144,6 +144,10 @@ def test_stored_and_read_again(program: Path, tmp_path: Path) -> None:
     assert len(again["heap"]["growth"]) > len(first["heap"]["growth"])
     assert again["peak_rss_bytes"] == first["peak_rss_bytes"]
     assert "songs.c:" in done.stdout
+    early = heap("--read", "a.hiw", "--at", "0", "--json", "-", cwd=tmp_path)
+    assert json.loads(early.stdout)["heap"]["growth"] == first["heap"]["growth"], "a moment that was asked for is none"
+    shown = heap("--read", "a.hiw", "--at", "0", cwd=tmp_path)
+    assert "0.0 MiB in use" in shown.stdout.replace("± 0.0 ", ""), shown.stdout + shown.stderr
     at_exit = heap("--read", "a.hiw", "--at", "exit", cwd=tmp_path).stdout
     table = "".join(line for line in at_exit.splitlines() if "%  " in line and "songs.c" in line)
     assert set(re.findall(r"make_\w+", table)) == {"make_song", "make_cover"}, at_exit

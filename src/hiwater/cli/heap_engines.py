@@ -91,6 +91,7 @@ class Sampler:
             raise CoverageError("the sampler wrote nothing that could be read. Try hiwater faults -- COMMAND")
         found = dataclasses.replace(found, notes=(*found.notes, *sentences(names.warnings, found)))
         if len(logs) > 1:
+            options.pop("at_seconds")  # of the one that is shown
             profiles(sampled, logs, resolver, **options)  # so that the names of all are in the recording
         if plain is not None:
             replace(fd, plain.data)
@@ -111,11 +112,12 @@ def symbols(args: argparse.Namespace) -> Symbols:
 
 
 def growth_options(args: argparse.Namespace) -> dict[str, Any]:
-    """--every and --growth, as what makes profiles takes them."""
+    """--every, --growth and --at, as what makes profiles takes them."""
     from hiwater.heap.moments import GrowthOf
 
     return {
         "every_bytes": args.every,
+        "at_seconds": args.at if isinstance(args.at, float) else None,
         "growth_of": GrowthOf.IN_USE if args.growth == "in-use" else GrowthOf.ALLOCATED,
     }
 

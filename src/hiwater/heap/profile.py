@@ -20,6 +20,8 @@ from hiwater.units import MIB, format_seconds, format_size
 
 EVERY_BYTES = 10 * MIB
 COURSE_POINTS = 2000
+ASKED = "asked"
+"""Label of a snapshot that somebody asked for: of no growth."""
 
 
 class Resolver(Protocol):
@@ -84,10 +86,12 @@ def profile(
     every_bytes: int = EVERY_BYTES,
     growth_of: GrowthOf = GrowthOf.IN_USE,
     merge: Merge | None = None,
+    at_seconds: float | None = None,
 ) -> HeapProfile | None:
-    """The heap of the image that peaked, or of the largest that was followed; ``None`` if none was."""
+    """The heap of the image that peaked, or of the largest that was followed; ``None`` if none was. ``at_seconds``: a
+    moment that stands among those of growth, too."""
     log = peak_log(recording, logs)
-    return None if log is None else profile_of(recording, log, resolver, every_bytes, growth_of, merge)
+    return None if log is None else profile_of(recording, log, resolver, every_bytes, growth_of, merge, at_seconds)
 
 
 def profiles(
@@ -129,9 +133,10 @@ def profile_of(
     every_bytes: int = EVERY_BYTES,
     growth_of: GrowthOf = GrowthOf.IN_USE,
     merge: Merge | None = None,
+    at_seconds: float | None = None,
 ) -> HeapProfile:
-    """The heap of one image."""
-    return _Maker(recording, log, resolver, merge or python_frames.merge).profile(every_bytes, growth_of)
+    """The heap of one image. ``at_seconds``: a moment that stands among those of growth, too."""
+    return _Maker(recording, log, resolver, merge or python_frames.merge).profile(every_bytes, growth_of, at_seconds)
 
 
 def profile_at(
@@ -175,10 +180,12 @@ class _Maker:
         self.stacks: dict[int, int] = {}  # index of a stack of the log
         self.resolved: dict[Asked, tuple[Frame, ...]] = {}
 
-    def profile(self, every_bytes: int, growth_of: GrowthOf) -> HeapProfile:
+    def profile(self, every_bytes: int, growth_of: GrowthOf, at_seconds: float | None) -> HeapProfile:
         log, replay = self.log, self.replay
         peak = moments.peak(replay, self.recording, self.image, self.seen)
         grown, step = moments.growth(replay, every_bytes, growth_of)
+        asked = None if at_seconds is None else self.start_ns + round(at_seconds * 1e9)
+        grown = sorted({*grown, *([] if asked is None else [asked])})
         ended = self._ended()
         wanted = sorted({*grown, *([peak.t_ns] if peak else []), *([log.end_ns] if ended else [])})
         lives = {live.t_ns: live for live in replay.at_many(wanted)}
@@ -188,7 +195,7 @@ class _Maker:
             stacks=stacks,
             peak=None if peak is None else self._snapshot(lives[peak.t_ns], "peak", peak.rss_bytes),
             exit=self._snapshot(lives[log.end_ns], "exit") if ended else None,
-            growth=tuple(self._snapshot(lives[t_ns], "growth") for t_ns in grown),
+            growth=tuple(self._snapshot(lives[t_ns], ASKED if t_ns == asked else "growth") for t_ns in grown),
             course=self._course(),
             pid=log.head.pid,
             name=None if self.image is None else self.image.name,

@@ -174,9 +174,16 @@ class Figures:
         """The heap of the image that peaked, or of the largest that was followed; ``None`` without ``hiwater heap``."""
         return self.heap_profile()
 
-    def heap_profile(self, *, every_bytes: int | None = None, growth_of: GrowthOf | None = None) -> HeapProfile | None:
+    def heap_profile(
+        self,
+        *,
+        every_bytes: int | None = None,
+        growth_of: GrowthOf | None = None,
+        at_seconds: float | None = None,
+    ) -> HeapProfile | None:
         """The same with other snapshots of growth: each time that so much was added, to what is in use or to all that
-        was ever allocated. A profile of another tool has the snapshots that it has."""
+        was ever allocated; and with one of any moment (``at_seconds``, of the execution in which the heap was
+        followed), labelled "asked". A profile of another tool has the snapshots that it has."""
         found = self.heap_logs
         if found is None:
             return self._foreign_heap
@@ -189,6 +196,7 @@ class Figures:
             found[1],
             every_bytes=every_bytes or EVERY_BYTES,
             growth_of=growth_of or GrowthOf.IN_USE,
+            at_seconds=at_seconds,
         )
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hiwater.heap.model import Frame, HeapProfile, Kind, Snapshot
+from hiwater.heap.profile import ASKED
 from hiwater.heap.sites import CallSite, call_sites
 from hiwater.views.names import valid
 
@@ -29,7 +30,7 @@ def document(profile: HeapProfile) -> dict[str, object]:
         "allocated_bytes": profile.allocated_bytes,
         "peak": _snapshot(profile, profile.peak),
         "exit": _snapshot(profile, profile.exit),
-        "growth": [_snapshot(profile, snapshot) for snapshot in profile.growth],
+        "growth": [_snapshot(profile, snapshot) for snapshot in profile.growth if snapshot.label != ASKED],
         "notes": [valid(note) for note in profile.notes],
     }
 
