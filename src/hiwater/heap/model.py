@@ -75,6 +75,9 @@ class Frame:
     """Where the function begins."""
 
 
+ASKED = "asked"
+"""Label of a snapshot of a moment that somebody asked for: it is of no growth."""
+
 Stack = tuple[Frame, ...]
 """Innermost first."""
 

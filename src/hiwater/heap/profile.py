@@ -10,7 +10,7 @@ from typing import Protocol
 from hiwater.heap import moments, python_frames
 from hiwater.heap.log import HeapLog, RawStack
 from hiwater.heap.mappings import module_at
-from hiwater.heap.model import Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack
+from hiwater.heap.model import ASKED, Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack
 from hiwater.heap.moments import GrowthOf, How, PeakMoment, Sight
 from hiwater.heap.replay import Live, Replay
 from hiwater.heap.symbols import perfmap
@@ -20,8 +20,6 @@ from hiwater.units import MIB, format_seconds, format_size
 
 EVERY_BYTES = 10 * MIB
 COURSE_POINTS = 2000
-ASKED = "asked"
-"""Label of a snapshot that somebody asked for: of no growth."""
 
 
 class Resolver(Protocol):

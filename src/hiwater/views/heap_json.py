@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hiwater.heap.model import Frame, HeapProfile, Kind, Snapshot
-from hiwater.heap.profile import ASKED
+from hiwater.heap.model import ASKED, Frame, HeapProfile, Kind, Snapshot
 from hiwater.heap.sites import CallSite, call_sites
 from hiwater.views.names import valid
 

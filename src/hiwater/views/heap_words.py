@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hiwater.heap.course import Form, Shape, form
-from hiwater.heap.model import Engine, HeapProfile, Snapshot
+from hiwater.heap.model import ASKED, Engine, HeapProfile, Snapshot
 from hiwater.heap.rows import Key
 from hiwater.heap.sites import UNKNOWN
 from hiwater.heap.symbols.names import short_name
@@ -83,6 +83,8 @@ def who(profile: HeapProfile) -> str:
 def moment(profile: HeapProfile, snapshot: Snapshot) -> str:
     """``at the peak, 1.60 s``."""
     said = "at its peak" if snapshot is profile.peak else "at exit" if snapshot is profile.exit else ""
+    if snapshot.label == ASKED and snapshot.at_seconds is not None:
+        return f"at {format_seconds(snapshot.at_seconds)}"
     if not said:
         said = "at a moment of its growth" if snapshot.label in ("", "growth") else visible(snapshot.label)
     return said if snapshot.at_seconds is None else f"{said}, {format_seconds(snapshot.at_seconds)}"
