@@ -59,6 +59,8 @@ int main(int count, char **arguments)
 }
 """.replace("#include <unistd.h>", "#include <signal.h>\n#include <unistd.h>")
 
+CLOSELY = ("--sample", "32KiB")
+"""By default it depends on the time that the program takes, how many samples there are."""
 SONGS, COVERS, LIST = 100000 * 200, 100 * 100000, 16 * MIB
 
 
@@ -102,12 +104,12 @@ def holds(found: dict[str, tuple[int, int]], function: str, truth: int) -> None:
     """Within three of its stated standard errors (four: one in 10,000 tests fails by chance)."""
     estimate, error = found[function]
     assert abs(estimate - truth) <= 4 * error + 1, (function, estimate, truth, error)
-    assert error <= 0.15 * truth
+    assert error <= 0.1 * truth
 
 
 def test_who_holds_it(program: Path, tmp_path: Path) -> None:
     """At the peak and at the exit, by function, file and line; the peak RSS beside it is the plain execution's."""
-    done = heap("--json", "heap.json", "-o", "heap.hiw", "--", program, cwd=tmp_path)
+    done = heap(*CLOSELY, "--json", "heap.json", "-o", "heap.hiw", "--", program, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
     document = json.loads((tmp_path / "heap.json").read_text())
     found = document["heap"]
@@ -126,7 +128,7 @@ def test_who_holds_it(program: Path, tmp_path: Path) -> None:
     assert site["file"].endswith("songs.c")
     assert site["library"] == str(program)
     assert [frame["function"] for frame in site["stack"]][-3:] != []
-    # At 10 and 20 MiB, and where the list passes 40; the songs and covers, 28.6 MiB, are now and then estimated at 30.
+    # At 10 and 20 MiB, and where the list passes 40; songs and covers, 28.6 MiB, may be estimated at 30 now and then.
     assert len(found["growth"]) in (3, 4)
     sizes = [snapshot["in_use_bytes"] for snapshot in found["growth"]]
     assert sizes == sorted(sizes)
@@ -177,7 +179,7 @@ def test_once(program: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("how", "status"), [("fails", 7), ("killed", 137)])
 def test_exit_status(program: Path, tmp_path: Path, how: str, status: int) -> None:
     """It is the command's own; who was killed has left all samples."""
-    done = heap("-q", "--json", "a.json", "--", program, how, cwd=tmp_path)
+    done = heap("-q", *CLOSELY, "--json", "a.json", "--", program, how, cwd=tmp_path)
     assert done.returncode == status, done.stderr
     found = json.loads((tmp_path / "a.json").read_text())["heap"]
     holds(sites(found["peak"]), "make_song", SONGS)
@@ -204,7 +206,7 @@ def test_static_programs_are_refused(tmp_path: Path) -> None:
 def test_interrupt(program: Path, tmp_path: Path) -> None:
     """Ctrl-C reaches the command; what it held by then is told, and it is not executed once more."""
     process = subprocess.Popen(
-        [*HIWATER, "heap", "--json", "a.json", "--", str(program), "wait"],
+        [*HIWATER, "heap", *CLOSELY, "--json", "a.json", "--", str(program), "wait"],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
