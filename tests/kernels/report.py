@@ -12,9 +12,6 @@ from pathlib import Path
 from tests.kernels.plan import Result
 from tests.truth.rows import Row, faults
 
-MEDIAN = "the median error is"
-"""What a fault of an estimate says, unlike one of a bound (tests/truth/rows.py)."""
-
 
 @dataclass(frozen=True)
 class Cell:

@@ -14,6 +14,7 @@ from tests.kernels import report
 from tests.kernels.boot import MACHINES, missing
 from tests.kernels.debian import UnavailableError
 from tests.kernels.plan import PLANS, Result, execute
+from tests.truth.rows import MEDIAN
 
 (PLAN,) = (plan for plan in PLANS if plan.variants and plan.release == "bookworm")
 MORE_EXECUTIONS = 5
@@ -40,7 +41,7 @@ def test_every_figure_is_true_in_linux_6_1(result: Result) -> None:
     """Peak and tree peak are bounded in every execution, in every mode and setting. What was not near the truth in its
     one execution is so in the median of five: how often the monitor could look is not in anybody's hand here."""
     column = report.column(result)
-    surely = [fault for fault in report.red(column) if report.MEDIAN not in fault]
+    surely = [fault for fault in report.red(column) if MEDIAN not in fault]
     assert not surely, "\n".join([*surely, report.markdown([column])])
     doubtful = {name.partition(";")[0] for name, cell in column.cells.items() if cell.faults}
     if doubtful:

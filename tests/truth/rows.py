@@ -13,6 +13,9 @@ FLOOR = 256 * 1024
 TOLERANCES = {"peak": 0.005, "tree": 0.02}
 """The largest median error of the executions, as a fraction of the truth."""
 
+MEDIAN = "the median error is"
+"""In faults of estimates, not of bounds."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -55,7 +58,7 @@ def faults(rows: Sequence[Row]) -> list[str]:
         tolerance = max(FLOOR, TOLERANCES[figure] * statistics.median(row.truth for row in same))
         error = statistics.median(row.error for row in same)
         if error > tolerance:
-            found.append(f"{figure}: the median error is {error / 1024:.0f} KiB, allowed are {tolerance / 1024:.0f}")
+            found.append(f"{figure}: {MEDIAN} {error / 1024:.0f} KiB, allowed are {tolerance / 1024:.0f}")
     return found
 
 
