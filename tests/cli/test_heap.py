@@ -51,6 +51,8 @@ int main(int count, char **arguments)
 	if (strcmp(how, "stdin") == 0)
 		for (int c; (c = getchar()) != EOF;)
 			putchar(c);
+	for (int i = 0; i < 30 && strcmp(how, "temps") == 0; i++)
+		free(make_list(1 << 20));
 	puts("done");
 	fflush(stdout);
 	if (strcmp(how, "wait") == 0)
@@ -286,8 +288,34 @@ def test_pictures_and_comparison(program: Path, tmp_path: Path) -> None:
     )
     assert "+16.0" in grown
     ElementTree.parse(tmp_path / "d.svg")
-    again = heap("-q", "--once", "--flame", "a.svg", "--", program, cwd=tmp_path)
-    assert again.returncode == 125 and "a.svg exists already" in again.stderr
+    for option in ("--flame", "--html"):
+        again = heap("-q", "--once", option, "a.svg", "--", program, cwd=tmp_path)
+        assert (again.returncode, again.stdout) == (125, ""), "nothing is executed that cannot be kept"
+        assert "a.svg exists already" in again.stderr
+        assert heap(option, "-", "--", program, cwd=tmp_path).returncode == 125
+
+
+def test_growth_by_what_was_allocated(program: Path, tmp_path: Path) -> None:
+    """Memory that comes and goes adds to what was allocated, not to what is in use."""
+    assert heap("-q", "--once", "--sample", "1B", "-o", "a.hiw", "--", program, "temps", cwd=tmp_path).returncode == 0
+    counts = {}
+    for growth in ("in-use", "allocated"):
+        done = heap("--read", "a.hiw", "--growth", growth, "--json", "-", cwd=tmp_path)
+        counts[growth] = len(json.loads(done.stdout)["heap"]["growth"])
+    assert counts == {"in-use": 3, "allocated": 6}, "44.6 MiB at once, and 30 MiB one after another"
+
+
+def test_sysroot(program: Path, tmp_path: Path) -> None:
+    """Names come from the files below it: of a stripped program, from the one that was not."""
+    stripped = tmp_path / "songs"
+    subprocess.run(["strip", "-o", str(stripped), str(program)], check=True)
+    whole = tmp_path / "root" / str(stripped).lstrip("/")
+    whole.parent.mkdir(parents=True)
+    whole.write_bytes(program.read_bytes())
+    for options, found in ((["--sysroot", "root"], True), ([], False)):
+        done = heap("--once", *options, "--", stripped, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert ("make_song" in done.stderr) == found, done.stderr
 
 
 def test_budget(program: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 
 from hiwater.cli.foreground import Foreground
+from hiwater.cli.heap_options import add_profile_options, flame, page, size, symbols
 from hiwater.cli.measurement import (
     Measurement,
     Parser,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from hiwater.recording.model import Recording
 
 SAMPLE = 256 << 10
-EVERY = 10 << 20
 
 _USAGE = """hiwater faults [OPTIONS] [--] COMMAND [ARG...]
        hiwater faults [OPTIONS] --read FILE"""
@@ -72,24 +72,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample",
         metavar="SIZE",
-        type=_size,
+        type=size,
         default=SAMPLE,
         help="a sample each SIZE of page faults (default: 256KiB); 4KiB is each one",
     )
-    parser.add_argument(
-        "--by", choices=("function", "line", "library"), default="function", help="what a row is (default: function)"
-    )
-    parser.add_argument("--at", metavar="WHEN", type=_moment, default="peak", help="peak (default), exit, or seconds")
-    parser.add_argument("--rows", metavar="N", type=_count, default=15, help="so many rows at most (default: 15)")
-    parser.add_argument(
-        "--every", metavar="SIZE", type=_size, default=EVERY, help="look at each growth by SIZE (default: 10MiB)"
-    )
+    add_profile_options(parser)
     parser.add_argument(
         "--process", metavar="PID", type=int, help="tell of this process (default: the one that peaked)"
     )
-    parser.add_argument("--flame", metavar="FILE", help="write the flame graph as SVG")
-    parser.add_argument("--sysroot", metavar="DIR", help="look for programs and libraries below DIR")
-    parser.add_argument("--debuginfod", action="store_true", help="ask the servers of DEBUGINFOD_URLS for debug files")
     add_period_option(parser)
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="end the whole tree after TIME, e.g. 30s")
     parser.add_argument(
@@ -100,36 +90,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_color_option(parser)
     parser.set_defaults(budget=None, budget_tree=None, budget_exit_code=None)
-
-
-def _size(text: str) -> int:
-    from hiwater.units import parse_size
-
-    try:
-        size = parse_size(text)
-    except MisuseError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not 1 <= size <= 1 << 40:
-        raise argparse.ArgumentTypeError("1 byte to 1 TiB")
-    return size
-
-
-def _count(text: str) -> int:
-    if text.isascii() and text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
-
-
-def _moment(text: str) -> str | float:
-    if text in ("peak", "exit"):
-        return text
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = -1.0
-    if 0 <= seconds < float("inf"):
-        return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is neither peak nor exit, nor a number of seconds")
 
 
 def main(words: list[str]) -> int:
@@ -147,6 +107,8 @@ def main(words: list[str]) -> int:
     args = parser.parse_args(options)
     if bool(command) == (args.read is not None):
         parser.error("either COMMAND or --read FILE; for example: hiwater faults -- ./app")
+    if command and args.flame == "-":
+        parser.error("the command's output goes to stdout, so its flame graph cannot: write it to a file")
     if args.timeout == 0:
         parser.error("argument --timeout: at least 1ns")
     try:
@@ -162,6 +124,7 @@ class _Faults(Measurement):
         self.profile: HeapProfile | None = None
         self.failure: HiwaterError | None = None
         super().__init__(args, command)
+        self.open_pictures()
         self.reports = True
 
     def arguments(self, foreground: Foreground) -> list[bytes]:
@@ -189,7 +152,7 @@ class _Faults(Measurement):
         recording = parse(read_all(self.fd))
         if recording.end is None or recording.faults is None:
             return  # not executed, or killed: judged by what reads it next
-        resolver = Remembering(_symbols(self.args))
+        resolver = Remembering(symbols(self.args))
         wanted = asked(recording.faults)
         resolver.prepare(wanted)
         for one in wanted:
@@ -204,7 +167,8 @@ class _Faults(Measurement):
         own = super()._report(recording)
         if self.profile is not None and self.failure is None:
             try:
-                _write_flame(self.args, self.profile)
+                if self.flame is not None:
+                    self.write(self.flame, flame(self.args, self.profile))
             except HiwaterError as error:
                 self.failure = error
         return self._complain(self.failure) if self.failure is not None else own
@@ -213,14 +177,7 @@ class _Faults(Measurement):
         text = super().summary(recording, judgements, width=width, is_terminal=is_terminal)
         if self.profile is None or self.args.quiet:
             return text
-        return f"{text}\n{_page(self.args, self.profile, width, is_terminal, _encoding(sys.stderr))}"
-
-
-def _symbols(args: argparse.Namespace) -> Resolver:
-    from hiwater.heap.symbols.debuginfod import Debuginfod
-    from hiwater.heap.symbols.resolver import Symbols
-
-    return Symbols(sysroot=args.sysroot, debuginfod=Debuginfod.of(os.environ) if args.debuginfod else None)
+        return f"{text}\n{page(self.args, self.profile, width, is_terminal, self.encoding)}"
 
 
 def _profile(args: argparse.Namespace, recording: Recording, resolver: Resolver) -> HeapProfile:
@@ -247,6 +204,7 @@ def _profile(args: argparse.Namespace, recording: Recording, resolver: Resolver)
 def _read(args: argparse.Namespace) -> int:
     """Prints on stdout what a recording holds, and writes what was asked for."""
     from hiwater.cli import table_output
+    from hiwater.cli.stored import open_output, put
     from hiwater.recording.heap import StoredSymbols, stored, unpack_symbols
     from hiwater.recording.reader import load
     from hiwater.views import json_view, style
@@ -256,43 +214,14 @@ def _read(args: argparse.Namespace) -> int:
     with table_output.open_json(args.json, args.force) as document:
         recording = load(args.read)
         found = stored(recording.data)
-        resolver = _symbols(args) if found is None else StoredSymbols(unpack_symbols(found.symbols))
+        resolver = symbols(args) if found is None else StoredSymbols(unpack_symbols(found.symbols))
         profile = _profile(args, recording, resolver)
         document.write(json_view.document(recording, heap=profile))
-    _write_flame(args, profile)
+    if args.flame is not None:
+        with open_output(args.flame, force=args.force) as file:
+            put(file, [flame(args, profile)])
     if args.json != "-" and not args.quiet:
-        text = _page(args, profile, style.columns(sys.stdout), sys.stdout.isatty(), _encoding(sys.stdout))
+        text = page(args, profile, style.columns(sys.stdout), sys.stdout.isatty(), sys.stdout.encoding)
         sys.stdout.write(style.encodable(text, sys.stdout.encoding))
         sys.stdout.flush()
     return 0
-
-
-def _encoding(stream: object) -> str | None:
-    return getattr(stream, "encoding", None)
-
-
-def _page(args: argparse.Namespace, profile: HeapProfile, width: int, is_terminal: bool, encoding: str | None) -> str:
-    from hiwater.heap.sites import By
-    from hiwater.views import heap_text, style
-    from hiwater.views.paint import can_mark
-
-    return heap_text.render(
-        profile,
-        width=width,
-        color=style.use_color(style.Color(args.color), is_terminal, os.environ),
-        unicode=can_mark(encoding),
-        by=By(args.by),
-        limit=args.rows,
-        at=str(args.at),
-    )
-
-
-def _write_flame(args: argparse.Namespace, profile: HeapProfile) -> None:
-    if args.flame is None:
-        return
-    from hiwater.cli.stored import open_output, put
-    from hiwater.heap.choose import moment
-    from hiwater.views import flame_svg
-
-    with open_output(args.flame, force=args.force) as file:
-        put(file, [flame_svg.render(profile, moment(profile, str(args.at)))])

@@ -10,6 +10,7 @@ import sys
 
 from hiwater.cli.budgets import add_budget_options, check_budget_options
 from hiwater.cli.foreground import WATCHED, Foreground
+from hiwater.cli.heap_options import add_profile_options, flame, page, size
 from hiwater.cli.measurement import (
     Measurement,
     Parser,
@@ -21,7 +22,7 @@ from hiwater.cli.measurement import (
     say,
 )
 from hiwater.cli.words import split_command
-from hiwater.errors import HiwaterError, MisuseError
+from hiwater.errors import HiwaterError
 from hiwater.launch import Mode, monitor_arguments
 
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from hiwater.analysis.budget import Judgement
     from hiwater.heap.model import HeapProfile
     from hiwater.recording.model import Recording
-
-EVERY = 10 << 20
 
 _USAGE = """hiwater heap [OPTIONS] [--] COMMAND [ARG...]
        hiwater heap [OPTIONS] --read FILE
@@ -76,14 +75,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once", action="store_true", help="execute COMMAND once only, with the sampler: no peak without it is told"
     )
-    parser.add_argument(
-        "--by", choices=("function", "line", "library"), default="function", help="what a row is (default: function)"
-    )
-    parser.add_argument("--at", metavar="WHEN", type=_moment, default="peak", help="peak (default), exit, or seconds")
-    parser.add_argument("--rows", metavar="N", type=_count, default=15, help="so many rows at most (default: 15)")
-    parser.add_argument(
-        "--every", metavar="SIZE", type=_size, default=EVERY, help="look at each growth by SIZE (default: 10MiB)"
-    )
+    add_profile_options(parser)
     parser.add_argument(
         "--growth",
         choices=("in-use", "allocated"),
@@ -93,8 +85,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample",
         metavar="SIZE",
-        type=_size,
-        help="a sample each SIZE of allocated memory on average; 1: every allocation (default: as memory grows)",
+        type=size,
+        help="a sample each SIZE of allocated memory on average; 1B: every allocation (default: as memory grows)",
     )
     parser.add_argument(
         "--engine",
@@ -108,7 +100,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="with --engine memray: count Python's objects, not the arenas that they are in",
     )
     parser.add_argument("--html", metavar="FILE", help="write a page with timeline, flame graph and call graph")
-    parser.add_argument("--flame", metavar="FILE", help="write the flame graph as SVG")
     parser.add_argument(
         "--wrapper",
         metavar="NAME",
@@ -117,8 +108,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a function that only hands out memory, as malloc does: its callers count; a regular expression",
     )
-    parser.add_argument("--sysroot", metavar="DIR", help="look for programs and libraries below DIR")
-    parser.add_argument("--debuginfod", action="store_true", help="ask the servers of DEBUGINFOD_URLS for debug files")
     parser.add_argument("--trace", action="store_true", help="as hiwater run --trace")
     add_period_option(parser)
     parser.add_argument("--timeout", metavar="TIME", type=duration, help="end the whole tree after TIME, e.g. 30s")
@@ -132,24 +121,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_color_option(parser)
 
 
-def _size(text: str) -> int:
-    from hiwater.units import parse_size
-
-    try:
-        size = parse_size(text)
-    except MisuseError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if size < 1:
-        raise argparse.ArgumentTypeError("at least 1 byte")
-    return size
-
-
-def _count(text: str) -> int:
-    if text.isascii() and text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
-
-
 def _expression(text: str) -> str:
     import re
 
@@ -158,18 +129,6 @@ def _expression(text: str) -> str:
     except re.error as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
     return text
-
-
-def _moment(text: str) -> str | float:
-    if text in ("peak", "exit"):
-        return text
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = -1.0
-    if 0 <= seconds < float("inf"):
-        return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is neither peak nor exit, nor a number of seconds")
 
 
 def main(words: list[str]) -> int:
@@ -187,6 +146,8 @@ def main(words: list[str]) -> int:
     args = parser.parse_args(options)
     if sum((bool(command), args.read is not None, args.compare is not None)) != 1:
         parser.error("one of COMMAND, --read FILE, --compare OLD NEW; for example: hiwater heap -- ./app")
+    if command and "-" in (args.flame, args.html):
+        parser.error("the command's output goes to stdout, so pages and pictures cannot: write them to files")
     if args.timeout == 0:
         parser.error("argument --timeout: at least 1ns")
     check_budget_options(parser, args)
@@ -218,6 +179,7 @@ class _Heap(Measurement):
         self.plain_peak: int | None = None
         try:
             super().__init__(args, command)
+            self.open_pictures()
         except HiwaterError:
             self.follower.close()
             raise
@@ -298,10 +260,18 @@ class _Heap(Measurement):
         own = super()._report(recording)
         if self.profile is not None and self.failure is None:
             try:
-                write_pages(self.args, recording, self.profile)
+                self._draw(recording, self.profile)
             except HiwaterError as error:
                 self.failure = error
         return self._complain(self.failure) if self.failure is not None else own
+
+    def _draw(self, recording: Recording, profile: HeapProfile) -> None:
+        if self.flame is not None:
+            self.write(self.flame, flame(self.args, profile))
+        if self.html is not None:
+            from hiwater.views import report
+
+            self.write(self.html, report.render([recording], [profile.name or "heap"]))
 
     def document(self, recording: Recording, judgements: tuple[Judgement, ...]) -> str:
         import json
@@ -321,58 +291,16 @@ class _Heap(Measurement):
         text = super().summary(recording, judgements, width=width, is_terminal=is_terminal)
         if self.profile is None or self.args.quiet:
             return text
-        shown = heap_page(
-            self.args, self.profile, width, is_terminal, plain_peak=self.plain_peak, sampled_peak=self.sampled_peak
+        shown = page(
+            self.args,
+            self.profile,
+            width,
+            is_terminal,
+            self.encoding,
+            plain_peak=self.plain_peak,
+            sampled_peak=self.sampled_peak,
         )
         return f"{text}\n{shown}"
-
-
-def heap_page(
-    args: argparse.Namespace,
-    profile: HeapProfile,
-    width: int,
-    is_terminal: bool,
-    *,
-    plain_peak: int | None = None,
-    sampled_peak: int | None = None,
-) -> str:
-    """What the terminal shows of a profile."""
-    from hiwater.heap.sites import By
-    from hiwater.views import heap_text, style
-    from hiwater.views.paint import can_mark
-
-    return heap_text.render(
-        profile,
-        plain_peak_bytes=plain_peak,
-        sampled_peak_bytes=sampled_peak,
-        width=width,
-        color=style.use_color(style.Color(args.color), is_terminal, os.environ),
-        unicode=can_mark(sys.stderr.encoding if sys.stderr is not None else None),
-        by=By(args.by),
-        limit=args.rows,
-        at=str(args.at),
-    )
-
-
-def write_pages(args: argparse.Namespace, recording: Recording | None, profile: HeapProfile) -> None:
-    """--flame and --html."""
-    from hiwater.cli.stored import open_output, put
-
-    if args.flame is not None:
-        from hiwater.heap.choose import moment
-        from hiwater.heap.sites import By
-        from hiwater.views import flame_svg
-
-        with open_output(args.flame, force=args.force) as file:
-            by = By.LINE if args.by == "line" else By.FUNCTION
-            put(file, [flame_svg.render(profile, moment(profile, str(args.at)), by=by)])
-    if args.html is not None:
-        from hiwater.views import report
-
-        if recording is None:
-            raise MisuseError("--html needs a recording of hiwater's: the timeline comes from there; --flame does not")
-        with open_output(args.html, force=args.force) as file:
-            put(file, [report.render([recording], [args.read or profile.name or "heap"])])
 
 
 def _again() -> int | None:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hiwater.cli.heap_options import symbols
 from hiwater.cli.measurement import say
 from hiwater.errors import MisuseError, OutputError
 
 if TYPE_CHECKING:
     from hiwater.heap.model import HeapProfile
-    from hiwater.heap.symbols.resolver import Symbols
     from hiwater.recording.model import Recording
 
 
@@ -101,14 +101,6 @@ class Sampler:
 
     def close(self) -> None:
         self.sampling.close()
-
-
-def symbols(args: argparse.Namespace) -> Symbols:
-    """Says what lies at an address."""
-    from hiwater.heap.symbols.debuginfod import Debuginfod
-    from hiwater.heap.symbols.resolver import Symbols
-
-    return Symbols(sysroot=args.sysroot, debuginfod=Debuginfod.of(os.environ) if args.debuginfod else None)
 
 
 def growth_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hiwater.cli.heap import heap_page, write_pages
+from hiwater.cli.heap_options import flame, page, symbols
 from hiwater.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -24,10 +24,25 @@ def read(args: argparse.Namespace) -> int:
     with table_output.open_json(args.json, args.force) as document:
         recording, profile = _profile(args, args.read)
         document.write(_document(recording, profile))
-    write_pages(args, recording, profile)
+    _draw(args, recording, profile)
     if args.json != "-" and not args.quiet:
         _print(args, profile, recording)
     return 0
+
+
+def _draw(args: argparse.Namespace, recording: Recording | None, profile: HeapProfile) -> None:
+    from hiwater.cli.stored import open_output, put
+
+    if args.flame is not None:
+        with open_output(args.flame, force=args.force) as file:
+            put(file, [flame(args, profile)])
+    if args.html is not None:
+        from hiwater.views import report
+
+        if recording is None:
+            raise MisuseError("--html needs a recording of hiwater's: the timeline comes from there; --flame does not")
+        with open_output(args.html, force=args.force) as file:
+            put(file, [report.render([recording], [args.read])])
 
 
 def _document(recording: Recording | None, profile: HeapProfile) -> dict[str, object]:
@@ -45,8 +60,14 @@ def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording 
         execution = recording.heap_execution
         sampled = execution.summary.peak_rss.bytes
         plain = recording.summary.peak_rss.bytes if execution is not recording else None
-    text = heap_page(
-        args, profile, style.columns(sys.stdout), sys.stdout.isatty(), plain_peak=plain, sampled_peak=sampled
+    text = page(
+        args,
+        profile,
+        style.columns(sys.stdout),
+        sys.stdout.isatty(),
+        sys.stdout.encoding,
+        plain_peak=plain,
+        sampled_peak=sampled,
     )
     sys.stdout.write(style.encodable(text, sys.stdout.encoding))
     sys.stdout.flush()
@@ -54,7 +75,7 @@ def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording 
 
 def _profile(args: argparse.Namespace, path: str) -> tuple[Recording | None, HeapProfile]:
     """Of a recording, with the options that are asked for now; or of a file of another tool."""
-    from hiwater.cli.heap_engines import growth_options, symbols
+    from hiwater.cli.heap_engines import growth_options
     from hiwater.heap.wrappers import pass_over
     from hiwater.recording.reader import load
 

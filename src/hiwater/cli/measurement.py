@@ -102,6 +102,8 @@ class Measurement:
         self.args = args
         self.command = command
         self.view: View | None = None
+        self.flame: OutputFile | None = None
+        self.html: OutputFile | None = None
         self.reports = not args.quiet or args.json is not None or has_budget(args)
         self.monitor = find_monitor()  # also where it is to go to another machine
         self.unfinished: list[OutputFile] = []
@@ -112,6 +114,25 @@ class Measurement:
             self._discard()
             raise
         self.fd = self.file.fd if self.file is not None and not self.file.direct else scratch()
+
+    def open_pictures(self) -> None:
+        """Files of further views, checked before the command is executed; ``write`` fills them."""
+        try:
+            self.flame = self._open(self.args.flame)
+            self.html = self._open(getattr(self.args, "html", None))
+        except HiwaterError:
+            self._discard()
+            raise
+
+    def write(self, file: OutputFile, text: str) -> None:
+        """The whole of a file that was opened before."""
+        self.unfinished.remove(file)
+        fill(file, text.encode("utf-8", "backslashreplace"))
+
+    @property
+    def encoding(self) -> str | None:
+        """Of what the summary goes to."""
+        return sys.stderr.encoding if sys.stderr is not None else None
 
     def _open(self, path: str | None) -> OutputFile | None:
         if path is None:
