@@ -177,6 +177,8 @@ complete -c hiwater -n '__fish_seen_subcommand_from heap' -s f -l force -d 'over
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l read -r -d 'execute nothing: a recording, or another tool\'s heap profile'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l compare -x -d 'execute nothing: what grew, what shrank'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l once -d 'execute COMMAND once only, with the sampler: no peak without it is told'
+complete -c hiwater -n '__fish_seen_subcommand_from heap' -l try-malloc -d 'execute COMMAND again under other settings of malloc, and say what each would give'
+complete -c hiwater -n '__fish_seen_subcommand_from heap' -l try-runs -x -d 'with --try-malloc: executions of each setting (default: 3)'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l by -x -a 'function line library' -d 'what a row is (default: function)'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l at -x -d 'peak (default), exit, or seconds'
 complete -c hiwater -n '__fish_seen_subcommand_from heap' -l rows -x -d 'so many rows at most (default: 15)'

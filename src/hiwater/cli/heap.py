@@ -10,7 +10,7 @@ import sys
 
 from hiwater.cli.budgets import add_budget_options, check_budget_options
 from hiwater.cli.foreground import WATCHED, Foreground
-from hiwater.cli.heap_options import add_profile_options, flame, page, size
+from hiwater.cli.heap_options import add_profile_options, count, flame, page, size
 from hiwater.cli.measurement import (
     Measurement,
     Parser,
@@ -22,13 +22,16 @@ from hiwater.cli.measurement import (
     say,
 )
 from hiwater.cli.words import split_command
-from hiwater.errors import HiwaterError
+from hiwater.errors import HiwaterError, MisuseError
 from hiwater.launch import Mode, monitor_arguments
 
 TYPE_CHECKING = False  # not typing's: importing that takes as long as starting the command
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hiwater.analysis.budget import Judgement
     from hiwater.heap.model import HeapProfile
+    from hiwater.heap.tried import Trials
     from hiwater.recording.model import Recording
 
 _USAGE = """hiwater heap [OPTIONS] [--] COMMAND [ARG...]
@@ -74,6 +77,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", metavar=("OLD", "NEW"), nargs=2, help="execute nothing: what grew, what shrank")
     parser.add_argument(
         "--once", action="store_true", help="execute COMMAND once only, with the sampler: no peak without it is told"
+    )
+    parser.add_argument(
+        "--try-malloc",
+        action="store_true",
+        help="execute COMMAND again under other settings of malloc, and say what each would give",
+    )
+    parser.add_argument(
+        "--try-runs", metavar="N", type=count, help="with --try-malloc: executions of each setting (default: 3)"
     )
     add_profile_options(parser)
     parser.add_argument(
@@ -151,6 +162,12 @@ def main(words: list[str]) -> int:
     if args.timeout == 0:
         parser.error("argument --timeout: at least 1ns")
     check_budget_options(parser, args)
+    if args.try_runs is not None and not args.try_malloc:
+        parser.error("argument --try-runs: with --try-malloc only")
+    if args.try_malloc and not command:
+        parser.error("argument --try-malloc: executes a COMMAND; what was tried then, --read FILE shows by itself")
+    if args.try_malloc and (args.once or args.engine != "hiwater"):
+        parser.error("argument --try-malloc: executes COMMAND many times, by hiwater's own engine: no --once, --engine")
     if args.python_allocators and args.engine != "memray":
         parser.error("argument --python-allocators: with --engine memray only")
     try:
@@ -169,14 +186,19 @@ class _Heap(Measurement):
     def __init__(self, args: argparse.Namespace, command: list[str]) -> None:
         from hiwater.cli.heap_engines import Follower, follower
 
-        self.follower: Follower = follower(args, command)
         self.stdin = None if args.once else _again()
+        if args.try_malloc and self.stdin is None:
+            raise MisuseError(
+                "--try-malloc: the input is a pipe, which can be read once only: give a file, or </dev/null"
+            )
+        self.follower: Follower = follower(args, command)
         self.mask: frozenset[int] = frozenset()
         self.before = {name: os.environ[name] for name in self.follower.environment if name in os.environ}
         self.profile: HeapProfile | None = None
         self.failure: HiwaterError | None = None
         self.sampled_peak: int | None = None
         self.plain_peak: int | None = None
+        self.trials: Trials | None = None
         try:
             super().__init__(args, command)
             self.open_pictures()
@@ -226,17 +248,36 @@ class _Heap(Measurement):
             self.plain_peak = plain.summary.peak_rss.bytes
         try:
             self.profile = pass_over(self.follower.finish(self.fd, sampled, plain), self.args.wrapper)
+            if self.args.try_malloc:
+                self._try(sampled)
         except HiwaterError as error:
             self.failure = error
 
-    def _without_sampler(self) -> Recording | None:
-        """The same once more, as it is; its output has been seen already."""
+    def _try(self, sampled: Recording) -> None:
+        """Under other settings of malloc; what they gave comes into the recording."""
+        from hiwater.cli.heap_tries import try_settings
+        from hiwater.heap.tried import RUNS
+        from hiwater.recording.heap import append_tried
+
+        runs = RUNS if self.args.try_runs is None else self.args.try_runs
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        try:
+            self.trials = try_settings(
+                sampled, self.follower.logs, self._run, runs, lambda text: _progress(f"settings of malloc, {text}")
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+            _progress("")
+        append_tried(self.fd, self.trials)
+
+    def _run(self, besides: Mapping[str, str]) -> Recording:
+        """Once more, without the sampler; its output has been seen already."""
         import subprocess
 
         from hiwater.execute import run
 
-        _progress(f"once more, without {self.follower.name}, for the number")
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        # Opened anew: it is read from its beginning each time.
+        stdin = os.open(f"/proc/self/fd/{self.stdin}", os.O_RDONLY)
         try:
             return run(
                 self.command,
@@ -244,10 +285,20 @@ class _Heap(Measurement):
                 period=None if self.args.period is None else self.args.period / 1e9,
                 timeout=None if self.args.timeout is None else self.args.timeout / 1e9,
                 linger=None if self.args.linger is None else self.args.linger / 1e9,
-                stdin=self.stdin,
+                stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                env={**os.environ, **besides},
             )
+        finally:
+            os.close(stdin)
+
+    def _without_sampler(self) -> Recording | None:
+        """The peak that is told."""
+        _progress(f"once more, without {self.follower.name}, for the number")
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        try:
+            return self._run({})
         except (HiwaterError, KeyboardInterrupt) as error:
             why = str(error) or "interrupted"
             say(f"hiwater: no peak without {self.follower.name} is known: {why}\n")
@@ -281,7 +332,7 @@ class _Heap(Measurement):
         found = json_view.document(recording, judgements)
         if self.profile is not None:
             found["heap"] = {
-                **heap_json.document(self.profile),
+                **heap_json.document(self.profile, self.trials),
                 "sampled_peak_rss_bytes": self.sampled_peak,
                 "plain_peak_rss_bytes": self.plain_peak,
             }
@@ -299,6 +350,7 @@ class _Heap(Measurement):
             self.encoding,
             plain_peak=self.plain_peak,
             sampled_peak=self.sampled_peak,
+            trials=self.trials,
         )
         return f"{text}\n{shown}"
 

@@ -13,6 +13,7 @@ from hiwater.cli.measurement import say
 from hiwater.errors import MisuseError, OutputError
 
 if TYPE_CHECKING:
+    from hiwater.heap.log import HeapLog
     from hiwater.heap.model import HeapProfile
     from hiwater.recording.model import Recording
 
@@ -26,6 +27,8 @@ class Follower(Protocol):
     """What is executed."""
     environment: dict[str, str]
     """What the command finds besides."""
+    logs: Sequence[HeapLog]
+    """Of the sampler, once there is a profile; of other engines there are none."""
 
     def started(self) -> None:
         """The command runs."""
@@ -56,6 +59,7 @@ class Sampler:
 
         self.args = args
         self.command: Sequence[str] = command
+        self.logs: Sequence[HeapLog] = ()
         verdict = preflight(command, os.environ)
         self.alternative = verdict.alternative
         if verdict.coverage is Coverage.NONE and verdict.kind is not Fitness.NOT_FOUND:  # the monitor tells that one
@@ -63,7 +67,7 @@ class Sampler:
             raise MisuseError(f"{verdict.message}{instead}")
         if verdict.coverage is not Coverage.FULL and verdict.kind is not Fitness.NOT_FOUND:
             say(f"hiwater: {verdict.message}\n")
-        self.sampling = Sampling(mean_bytes=args.sample)
+        self.sampling = Sampling(mean_bytes=args.sample, trim=args.try_malloc)
         wanted = self.sampling.environment(os.environ)
         self.environment = {name: value for name, value in wanted.items() if os.environ.get(name) != value}
 
@@ -78,6 +82,7 @@ class Sampler:
         from hiwater.recording.heap import append_heap
 
         logs = read_logs(self.sampling.folder)
+        self.logs = logs
         if not logs:
             raise CoverageError(
                 "the sampler was loaded into none of the programs that were executed: they are static, use another C "

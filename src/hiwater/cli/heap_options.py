@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # not typing's: importing that takes as long as starting 
 if TYPE_CHECKING:
     from hiwater.heap.model import HeapProfile
     from hiwater.heap.symbols.resolver import Symbols
+    from hiwater.heap.tried import Trials
 
 EVERY = 10 << 20
 
@@ -80,23 +81,28 @@ def page(
     *,
     plain_peak: int | None = None,
     sampled_peak: int | None = None,
+    trials: Trials | None = None,
 ) -> str:
-    """What the terminal shows of a profile."""
+    """What the terminal shows of a profile, and of other settings of malloc."""
     from hiwater.heap.sites import By
-    from hiwater.views import heap_text, style
-    from hiwater.views.paint import can_mark
+    from hiwater.views import heap_text, heap_tried, style
+    from hiwater.views.paint import Paint, can_mark
 
-    return heap_text.render(
+    color = style.use_color(style.Color(args.color), is_terminal, os.environ)
+    unicode = can_mark(encoding)
+    text = heap_text.render(
         profile,
         plain_peak_bytes=plain_peak,
         sampled_peak_bytes=sampled_peak,
         width=width,
-        color=style.use_color(style.Color(args.color), is_terminal, os.environ),
-        unicode=can_mark(encoding),
+        color=color,
+        unicode=unicode,
         by=By(args.by),
         limit=args.rows,
         at=str(args.at),
     )
+    more = heap_tried.render(trials, profile.trim, width, Paint(color, unicode))
+    return f"{text}\n{more}" if more else text
 
 
 def flame(args: argparse.Namespace, profile: HeapProfile) -> str:

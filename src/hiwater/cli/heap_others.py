@@ -17,6 +17,7 @@ from hiwater.errors import MisuseError, OutputError
 
 if TYPE_CHECKING:
     from hiwater.heap import engines
+    from hiwater.heap.log import HeapLog
     from hiwater.heap.model import HeapProfile
     from hiwater.recording.model import Recording
 
@@ -31,6 +32,7 @@ class Other:
         from hiwater.heap import engines
 
         self.name: str = args.engine
+        self.logs: Sequence[HeapLog] = ()
         self.engine: engines.Engine = engines.engine(args.engine)
         problem = self.engine.missing() or self.engine.unfit(command, os.environ)
         if problem:

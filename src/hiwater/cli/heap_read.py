@@ -49,7 +49,8 @@ def _document(recording: Recording | None, profile: HeapProfile) -> dict[str, ob
     from hiwater.views import heap_json, json_view
 
     found = {} if recording is None else json_view.document(recording)
-    return {**found, "heap": heap_json.document(profile)}
+    trials = None if recording is None else recording.heap_tried
+    return {**found, "heap": heap_json.document(profile, trials)}
 
 
 def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording | None) -> None:
@@ -68,6 +69,7 @@ def _print(args: argparse.Namespace, profile: HeapProfile, recording: Recording 
         sys.stdout.encoding,
         plain_peak=plain,
         sampled_peak=sampled,
+        trials=None if recording is None else recording.heap_tried,
     )
     sys.stdout.write(style.encodable(text, sys.stdout.encoding))
     sys.stdout.flush()

@@ -30,6 +30,7 @@ from hiwater.heap.log_model import (
     RawStack,
     Samples,
     Totals,
+    Trimmed,
 )
 from hiwater.heap.wire import HeadFlags, RecordType, StackFlags
 
@@ -47,6 +48,7 @@ __all__ = [
     "RawStack",
     "Samples",
     "Totals",
+    "Trimmed",
     "continued",
     "parse",
     "read_logs",
@@ -226,6 +228,8 @@ def _parse(head: Head, order: str, data: bytes) -> HeapLog:
         cut=cut,
         data=data,
         not_followed=tuple(reader.not_followed),
+        threads=len(reader.threads),
+        trimmed=reader.trimmed,
     )
 
 
@@ -261,6 +265,8 @@ class _Reader:
         self.moments: list[Moment] = []
         self.mallinfo: list[Mallinfo] = []
         self.not_followed: list[NotFollowed] = []
+        self.threads: set[int] = set()
+        self.trimmed: Trimmed | None = None
         self.last_ns = 0
 
     def walk(self) -> str | None:
@@ -283,6 +289,8 @@ class _Reader:
             RecordType.TOTALS: self._totals,
             RecordType.MALLINFO: self._mallinfo,
             RecordType.NOT_FOLLOWED: self._not_followed,
+            RecordType.THREAD: self._thread,
+            RecordType.TRIM: self._trim,
         }
         data, stop, at = self.data, len(self.data), wire.HEAD_SIZE
         head = struct.Struct(self.order + wire.RECORD).unpack_from
@@ -391,6 +399,13 @@ class _Reader:
 
     def _mallinfo(self, _flags: int, at: int, end: int) -> None:
         self.mallinfo.append(Mallinfo(*self._unpack(wire.MALLINFO, at, end)))
+
+    def _thread(self, _flags: int, at: int, end: int) -> None:
+        self.threads.add(self._unpack(wire.THREAD, at, end)[1])
+
+    def _trim(self, _flags: int, at: int, end: int) -> None:
+        _, took_ns, before, after = self._unpack(wire.TRIM, at, end)
+        self.trimmed = Trimmed(took_ns / 1e9, before, after)
 
     def _not_followed(self, flags: int, at: int, end: int) -> None:
         t_ns, pid, length, _ = self._unpack(wire.NOT_FOLLOWED, at, end)

@@ -181,6 +181,17 @@ class Mallinfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What malloc_trim(3) gave back to the system as the last that a process did."""
+
+    seconds: float
+    """How long it took."""
+    rss_before_bytes: int
+    """By smaps_rollup: counted page by page."""
+    rss_after_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotFollowed:
     """A program that was executed, and that the sampler cannot follow."""
 
@@ -216,6 +227,10 @@ class HeapLog:
     orphan: bool = False
     """A fork whose parent's file is not there: what it held before is unknown."""
     not_followed: tuple[NotFollowed, ...] = ()
+    threads: int = 0
+    """Those that were told; one that never allocates is not."""
+    trimmed: Trimmed | None = None
+    """``None``: it was not asked for, or the process did not come to its end by exit()."""
 
     @property
     def key(self) -> tuple[int, int]:

@@ -129,6 +129,21 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Trim:
+    """What malloc_trim(3) gave back when the program had come to its end."""
+
+    rss_before_bytes: int
+    rss_after_bytes: int
+    seconds: float
+    """How long it took."""
+
+    @property
+    def given_back_bytes(self) -> int:
+        """Never less than nothing."""
+        return max(0, self.rss_before_bytes - self.rss_after_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class HeapProfile:
     """The heap of one program image, or what a foreign file tells of it."""
 
@@ -155,3 +170,5 @@ class HeapProfile:
     """All that was ever asked for, counted."""
     notes: tuple[str, ...] = ()
     """What a reader of the profile has to know: sentences."""
+    trim: Trim | None = None
+    """``None``: nobody asked for it, or it was not to be had."""

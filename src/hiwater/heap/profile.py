@@ -10,7 +10,7 @@ from typing import Protocol
 from hiwater.heap import moments, python_frames
 from hiwater.heap.log import HeapLog, RawStack
 from hiwater.heap.mappings import module_at
-from hiwater.heap.model import ASKED, Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack
+from hiwater.heap.model import ASKED, Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack, Trim
 from hiwater.heap.moments import GrowthOf, How, PeakMoment, Sight
 from hiwater.heap.replay import Live, Replay
 from hiwater.heap.symbols import perfmap
@@ -204,7 +204,12 @@ class _Maker:
             allocations=log.head.totals.allocations + log.head.totals.python_allocations or None,
             allocated_bytes=log.head.totals.allocated_bytes + log.head.totals.python_allocated_bytes or None,
             notes=tuple(self._notes(peak, every_bytes, step, growth_of)),
+            trim=self._trim(),
         )
+
+    def _trim(self) -> Trim | None:
+        done = self.log.trimmed
+        return None if done is None else Trim(done.rss_before_bytes, done.rss_after_bytes, done.seconds)
 
     def at(self, t_ns: int) -> HeapProfile:
         live = self.replay.at(t_ns)

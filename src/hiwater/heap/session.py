@@ -13,7 +13,7 @@ from types import TracebackType
 from hiwater.binaries import find_heap_sampler
 from hiwater.errors import MisuseError, OutputError
 
-FOLDER, MEAN = "HIWATER_HEAP_DIR", "HIWATER_HEAP_SAMPLE"
+FOLDER, MEAN, TRIM = "HIWATER_HEAP_DIR", "HIWATER_HEAP_SAMPLE", "HIWATER_HEAP_TRIM"
 PRELOAD = "LD_PRELOAD"
 LEAST_MEAN, LARGEST_MEAN = 1, 1 << 40
 
@@ -22,10 +22,11 @@ class Sampling:
     """A folder of its own for the files of the samplers; it is gone afterwards, whatever happened.
 
     ``mean_bytes``: mean distance of two samples in allocated bytes (default: chosen by the sampler as memory grows).
+    ``trim``: programs call malloc_trim(3) as the last they do, and tell what it gave back.
     Raises :class:`OutputError` where no folder can be made, and what :func:`find_heap_sampler` raises.
     """
 
-    def __init__(self, *, mean_bytes: int | None = None) -> None:
+    def __init__(self, *, mean_bytes: int | None = None, trim: bool = False) -> None:
         if mean_bytes is not None and not LEAST_MEAN <= mean_bytes <= LARGEST_MEAN:
             raise MisuseError(f"samples are taken every {LEAST_MEAN} byte to 1 TiB, not every {mean_bytes}")
         self._library = os.path.abspath(find_heap_sampler())
@@ -34,7 +35,7 @@ class Sampling:
             raise MisuseError(
                 f"the path {self._library} cannot be preloaded, it holds a space or a colon: install hiwater elsewhere"
             )
-        self._mean = mean_bytes
+        self._mean, self._trim = mean_bytes, trim
         try:
             self.folder = Path(tempfile.mkdtemp(prefix="hiwater-heap-"))
         except OSError as error:
@@ -51,6 +52,8 @@ class Sampling:
         ours = {PRELOAD: f"{self._library}:{others}" if others else self._library, FOLDER: str(self.folder)}
         if self._mean is not None:
             ours[MEAN] = str(self._mean)
+        if self._trim:
+            ours[TRIM] = "1"
         return {**before, **ours}
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ MOMENT = "qQ8Q"
 MALLINFO = "q6Q"
 THREAD = "qIIQQ"
 NOT_FOLLOWED = "qIHH"
+TRIM = "q3Q"
 
 
 class RecordType(IntEnum):
@@ -49,6 +50,7 @@ class RecordType(IntEnum):
     MALLINFO = 11
     THREAD = 12
     NOT_FOLLOWED = 13
+    TRIM = 14
 
 
 class HeadFlags(IntFlag):

@@ -68,6 +68,7 @@ enum hw_type {
 	HW_HEAP_SYMBOLS = 19,   /* of JSON: the names of the addresses in those files */
 	HW_HEAP_EXECUTION = 20, /* of the event stream of the execution that the files are of, if it is not this one */
 	HW_HEAP_PROFILE = 30,   /* of JSON: a profile that another tool made; there are no files of the sampler then */
+	HW_HEAP_TRIED = 31,	/* of JSON: what the command needs under other settings of malloc */
 	/* Page faults by who made them (--faults): */
 	HW_FAULT_IMAGE = 24,  /* struct hw_fault_image, then its comm: who made faults */
 	HW_FAULT_MODULE = 25, /* struct hw_fault_module, then its build-id and path: a file that stacks or samples name */

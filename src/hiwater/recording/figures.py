@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hiwater.heap.log import HeapLog
     from hiwater.heap.model import HeapProfile
     from hiwater.heap.moments import GrowthOf
+    from hiwater.heap.tried import Trials
     from hiwater.recording.heap import Stored, StoredSymbols
     from hiwater.recording.model import Recording, Warning_
 
@@ -240,6 +241,16 @@ class Figures:
         from hiwater.heap.plain import loads
 
         return loads(found.profile)
+
+    @cached_property
+    def heap_tried(self) -> Trials | None:
+        """What other settings of malloc gave (``hiwater heap --try-malloc``); ``None`` where none was tried."""
+        found = self._stored
+        if found is None or found.tried is None:
+            return None
+        from hiwater.heap.tried import loads
+
+        return loads(found.tried)
 
     def to_json(self) -> dict[str, object]:
         """The JSON of one execution (``hiwater.run/1``) as a dictionary."""

@@ -24,6 +24,7 @@ from hiwater.recording.wire import HeapFlags, RecordType
 if TYPE_CHECKING:
     from hiwater.heap.log import HeapLog
     from hiwater.heap.model import Frame, HeapProfile
+    from hiwater.heap.tried import Trials
     from hiwater.recording.model import Recording
 
 PIECE = 1 << 20
@@ -80,6 +81,26 @@ def _append(
         raise OutputError(f"the heap cannot be written to the recording: {error.strerror or error}") from error
 
 
+def append_tried(fd: int, trials: Trials) -> None:
+    """Appends what other settings of malloc gave, to the open descriptor of a recording that has its heap already."""
+    from hiwater.heap import tried
+    from hiwater.output import read_all
+    from hiwater.recording.reader import read_header
+
+    data = read_all(fd)
+    order, at = read_header(data).order, len(data)
+    try:
+        for piece in _pieces(order, tried.dumps(trials), 0, 0):
+            left = memoryview(_record(order, RecordType.HEAP_TRIED, piece))
+            while left:
+                done = os.pwrite(fd, left, at)
+                at, left = at + done, left[done:]
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, len(data))
+        raise OutputError(f"what was tried cannot be written to the recording: {error.strerror or error}") from error
+
+
 def with_heap(
     data: bytes,
     logs: Sequence[HeapLog],
@@ -105,7 +126,13 @@ def _end_of_own(data: bytes) -> tuple[str, int]:
     return header.order, end
 
 
-_OURS = (RecordType.HEAP_LOG, RecordType.HEAP_SYMBOLS, RecordType.HEAP_EXECUTION, RecordType.HEAP_PROFILE)
+_OURS = (
+    RecordType.HEAP_LOG,
+    RecordType.HEAP_SYMBOLS,
+    RecordType.HEAP_EXECUTION,
+    RecordType.HEAP_PROFILE,
+    RecordType.HEAP_TRIED,
+)
 
 
 def _walk(data: bytes, order: str, at: int) -> Iterator[tuple[int, int, int, int]]:
@@ -183,6 +210,8 @@ class Stored:
     symbols: bytes
     profile: bytes | None = None
     """What another tool made, as :mod:`hiwater.heap.plain` writes it."""
+    tried: bytes | None = None
+    """What other settings of malloc gave, as :mod:`hiwater.heap.tried` writes it."""
 
     def logs(self) -> list[HeapLog]:
         """Read; those of forks continue their parents'. A file that is none is left out."""
@@ -226,11 +255,13 @@ def stored(data: bytes) -> Stored | None:
         return None
     execution = pieces.get((RecordType.HEAP_EXECUTION, 0, 0))
     symbols = pieces.get((RecordType.HEAP_SYMBOLS, 0, 0))
+    tried = pieces.get((RecordType.HEAP_TRIED, 0, 0))
     return Stored(
         files,
         (execution and execution.data) or None,
         b"" if symbols is None else symbols.data,
         None if profile is None else profile.data,
+        None if tried is None else tried.data,
     )
 
 

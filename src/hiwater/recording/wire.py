@@ -66,6 +66,7 @@ class RecordType(IntEnum):
     HEAP_SYMBOLS = 19
     HEAP_EXECUTION = 20
     HEAP_PROFILE = 30
+    HEAP_TRIED = 31
     FAULT_IMAGE = 24
     FAULT_MODULE = 25
     FAULT_STACK = 26

@@ -184,7 +184,8 @@ def _freed(process: ProcessLedger) -> Sentence | None:
     return Sentence(
         "heap-freed",
         f"{mib(heap.freed_bytes)} were freed by the program and not returned to the system: they lie between blocks "
-        "that live. malloc_trim(0) would give back at most so much, whole pages only.",
+        "that live. malloc_trim(0) would give back at most so much, whole pages only; hiwater heap --try-malloc "
+        "measures that, and what other settings of malloc give.",
     )
 
 

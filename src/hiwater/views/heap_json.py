@@ -6,17 +6,23 @@ Sizes are integers in bytes, times are seconds since the start of the command, u
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hiwater.heap.model import ASKED, Frame, HeapProfile, Kind, Snapshot
+from hiwater.heap.model import ASKED, Frame, HeapProfile, Kind, Snapshot, Trim
 from hiwater.heap.sites import CallSite, call_sites
 from hiwater.views.names import valid
+
+if TYPE_CHECKING:
+    from hiwater.heap.tried import Trials
 
 MOST_SITES = 200
 """Of one snapshot; what the others hold is told as a sum."""
 
 
-def document(profile: HeapProfile) -> dict[str, object]:
-    """Plain values."""
+def document(profile: HeapProfile, trials: Trials | None = None) -> dict[str, object]:
+    """Plain values. ``trials``: what other settings of malloc gave."""
+    from hiwater.views import heap_tried
+
     return {
         "engine": profile.engine.value,
         "pid": profile.pid,
@@ -31,6 +37,19 @@ def document(profile: HeapProfile) -> dict[str, object]:
         "exit": _snapshot(profile, profile.exit),
         "growth": [_snapshot(profile, snapshot) for snapshot in profile.growth if snapshot.label != ASKED],
         "notes": [valid(note) for note in profile.notes],
+        "trim": _trim(profile.trim),
+        "tried": heap_tried.document(trials),
+    }
+
+
+def _trim(trim: Trim | None) -> dict[str, object] | None:
+    if trim is None:
+        return None
+    return {
+        "rss_before_bytes": trim.rss_before_bytes,
+        "rss_after_bytes": trim.rss_after_bytes,
+        "given_back_bytes": trim.given_back_bytes,
+        "seconds": trim.seconds,
     }
 
 

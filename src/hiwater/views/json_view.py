@@ -67,7 +67,7 @@ def document(
         },
         "exact": _events(s.events),
         "host": _host(recording),
-        "heap": _heap(recording.heap if heap is None else heap),
+        "heap": _heap(recording, recording.heap if heap is None else heap),
         "budget": budget(judgements) if judgements else None,
         "warnings": [{"code": valid(w.code), "message": valid(w.message)} for w in s.warnings],
     }
@@ -95,12 +95,12 @@ def budget(judgements: Sequence[Judgement]) -> dict[str, object]:
     }
 
 
-def _heap(profile: HeapProfile | None) -> dict[str, object] | None:
+def _heap(recording: Recording, profile: HeapProfile | None) -> dict[str, object] | None:
     if profile is None:
         return None
     from hiwater.views import heap_json
 
-    return heap_json.document(profile)
+    return heap_json.document(profile, recording.heap_tried)
 
 
 def _figures(s: Summary) -> dict[str, object]:

@@ -16,7 +16,7 @@ from hiwater.analysis.stack import peak_ns, stack
 from hiwater.analysis.timeline import course
 from hiwater.heap.model import HeapProfile
 from hiwater.recording.model import Recording
-from hiwater.views import report_compare, report_heap, report_heap_data, report_ledger, report_parts
+from hiwater.views import heap_tried, report_compare, report_heap, report_heap_data, report_ledger, report_parts
 from hiwater.views.names import command_line, shorten, visible
 from hiwater.views.process_names import process_names
 from hiwater.views.report_data import payload
@@ -45,6 +45,7 @@ def render(
         for profile in _heaps(recording) if heaps is None else heaps[number]:
             owners += report_heap.section(profile, len(profiles))
             profiles.append(profile)
+            owners += heap_tried.section(recording.heap_tried, profile.trim)
         own = label if len(recordings) > 1 else None
         sections.append(report_parts.section(recording, tree, names, shown, number, own, owners))
     title = " · ".join(shorten(command_line(one.arguments) or "(unknown command)", 60) for one in recordings[:3])

@@ -10,7 +10,7 @@ import pytest
 from tests.heaplogs import MS, START_NS, Log
 
 from hiwater.heap import wire
-from hiwater.heap.log import HeapLog, HeapLogError, PythonCall, continued, parse, read_logs
+from hiwater.heap.log import HeapLog, HeapLogError, PythonCall, Trimmed, continued, parse, read_logs
 from hiwater.heap.wire import AllocKind, HeadFlags, RecordType, StackFlags
 
 STREAM = Path(__file__).parents[3] / "src/hiwater/heap/sampler/stream.h"
@@ -59,6 +59,7 @@ def test_layouts_are_those_of_the_sampler() -> None:
         "hw_heap_mallinfo": wire.MALLINFO,
         "hw_heap_thread": wire.THREAD,
         "hw_heap_not_followed": wire.NOT_FOLLOWED,
+        "hw_heap_trim": wire.TRIM,
     }.items():
         assert (name, fields(name)) == (name, spelled(layout))
     for name, members in (
@@ -92,6 +93,8 @@ def small(order: str = "<") -> Log:
         .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x1000, 0x2000, 1, 1)
         .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x2000, 0x1800, 1, 1)
         .record(RecordType.THREAD, wire.THREAD, START_NS, 1, 0, 0, 0)
+        .record(RecordType.THREAD, wire.THREAD, START_NS, 2, 0, 0, 0, flags=1)
+        .record(RecordType.TRIM, wire.TRIM, START_NS + 20 * MS, 5 * MS, 30 << 20, 10 << 20)
         .record(99, "Q", 1)
     )
 
@@ -102,6 +105,8 @@ def test_everything_that_is_told_is_read(order: str) -> None:
     log = parse(small(order).data)
     assert log.cut is None
     assert log.key == (4242, 0)
+    assert (log.threads, log.trimmed) == (2, Trimmed(0.005, 30 << 20, 10 << 20))
+    assert log.last_ns < START_NS + 20 * MS  # the trim is no part of the program's life
     assert (log.head.parent_number, log.head.end_ns, log.head.mean_bytes) == (None, START_NS + 9 * MS, None)
     (module,) = log.modules
     assert (module.path, module.build_id, module.bias) == ("/bin/prog", "abcd", 0x1000)

@@ -135,6 +135,7 @@ void count_skipped(size_t bytes);
 /* --- moment.c --- */
 void moment_init(void);
 void moment_tell(bool end); /* without the lock */
+void moment_trim(void); /* likewise: the very last, if HIWATER_HEAP_TRIM asks for it */
 
 /* --- process.c --- */
 void process_end(bool forever); /* flushes; true: the process ends now */

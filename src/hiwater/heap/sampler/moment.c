@@ -1,9 +1,13 @@
 /* The totals of a moment, and glibc's own account beside them. */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -13,12 +17,17 @@ struct account {
 };
 static struct account (*ask)(void);
 static int64_t asked_ns, answer_took_ns, answers_took_ns;
+static int (*trim)(size_t);
 
 /* Only where the C library's allocator serves the program: glibc's account of an idle one tells nothing. */
 void moment_init(void)
 {
+	const char *wanted = getenv("HIWATER_HEAP_TRIM");
+
 	if (allocator_start != 0)
 		return;
+	if (wanted != NULL && strcmp(wanted, "1") == 0)
+		trim = (int (*)(size_t))dlsym(RTLD_DEFAULT, "malloc_trim");
 	ask = (struct account(*)(void))dlsym(RTLD_DEFAULT, "mallinfo2");
 	if (ask != NULL)
 		head->flags |= HW_HEAP_PROBE;
@@ -101,4 +110,54 @@ void moment_tell(bool end)
 	sample_record(HW_HEAP_TOTALS, 0, &record, sizeof(record), NULL, 0, NULL, 0);
 	if (account_due(&record, end))
 		tell_account(record.t_ns);
+}
+
+/* 0: it cannot be read. The sums in status and statm are off by some pages for each thread or processor. */
+static uint64_t resident_bytes(void)
+{
+	char text[1024], *at;
+	uint64_t kib = 0;
+	ssize_t length;
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	length = syscall(SYS_read, fd, text, sizeof(text) - 1);
+	syscall(SYS_close, fd);
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	at = strstr(text, "\nRss:");
+	if (at == NULL)
+		return 0;
+	for (at += 5; *at == ' '; at++)
+		;
+	for (; *at >= '0' && *at <= '9'; at++)
+		kib = kib * 10 + (uint64_t)(*at - '0');
+	return kib * 1024;
+}
+
+/* After the totals and the account of the end, which are to tell what the program left. */
+void moment_trim(void)
+{
+	struct hw_heap_trim record = {.t_ns = now_ns()};
+	struct hw_heap_trim *to;
+
+	if (trim == NULL || in_handler())
+		return;
+	record.rss_before_bytes = resident_bytes();
+	if (record.rss_before_bytes == 0)
+		return;
+	record.t_ns = now_ns();
+	trim(0);
+	record.took_ns = (uint64_t)(now_ns() - record.t_ns);
+	record.rss_after_bytes = resident_bytes();
+	if (record.rss_after_bytes == 0 || !lock_take())
+		return;
+	to = out_begin(HW_HEAP_TRIM, 0, sizeof(*to));
+	if (to != NULL) {
+		*to = record;
+		out_end();
+	}
+	lock_give();
 }

@@ -252,6 +252,8 @@ void process_end(bool forever)
 	}
 	head->end_ns = now_ns();
 	head->flags |= HW_HEAP_ENDED;
+	if (forever)
+		moment_trim();
 	leave();
 }
 

@@ -88,6 +88,7 @@ enum hw_heap_type {
 	HW_HEAP_MALLINFO,       /* struct hw_heap_mallinfo: glibc's own account */
 	HW_HEAP_THREAD,		/* struct hw_heap_thread: flags 1 begun, 0 ended */
 	HW_HEAP_NOT_FOLLOWED,   /* struct hw_heap_not_followed, the path; flags: enum hw_heap_why. A program is executed */
+	HW_HEAP_TRIM,		/* struct hw_heap_trim: malloc_trim at exit, where HIWATER_HEAP_TRIM asks for it */
 };
 
 enum hw_heap_kind {
@@ -191,6 +192,13 @@ struct hw_heap_mallinfo {
 	int64_t t_ns;
 	uint64_t arena_bytes, mmapped_bytes, in_use_bytes, free_bytes, top_bytes;
 	uint64_t mmapped_blocks;
+};
+
+/* malloc_trim(0) of glibc's own allocator: the last that the process does. RSS by smaps_rollup, exact. */
+struct hw_heap_trim {
+	int64_t t_ns; /* before it */
+	uint64_t took_ns;
+	uint64_t rss_before_bytes, rss_after_bytes;
 };
 
 /* Why a program that the process executes (or its child does, after vfork or by posix_spawn) leaves no file. */
