@@ -58,5 +58,6 @@ def python_log() -> Log:
     made.stack(1, 0x1011)
     for at in range(100):
         made.alloc(10 * MS, (at + 1) << 24, 500, kind=AllocKind.PY_OBJ)
-        made.alloc(10 * MS, (at + 201) << 24, MIB, kind=AllocKind.PY_MEM)
+        made.alloc(10 * MS, (at + 201) << 24, MIB, kind=AllocKind.PY_MEM)  # as with its debug hooks
+    made.map(5 * MS, 0x7E0000000000, MIB, stack=1)  # an arena
     return made.mallinfo(45 * MS, 104 * MIB, 0, 101 * MIB, 3 * MIB, 0, 0)

@@ -61,6 +61,7 @@ class Followed:
             rows += _account(account, log, then)
             rows += _since(base, account, then, _asked(replay, at))
             freed = sum(row.bytes for row in rows if row.key in ("free", "free_since")) - account.top_bytes
+        rows += _arenas(replay, at)
         rows += _untouched(base, replay, at)
         return HeapLedger(
             sum(row.bytes for row in base),
@@ -202,12 +203,10 @@ class _Asked:
 
 
 def _asked(replay: Replay, t_ns: int) -> _Asked:
-    from hiwater.heap.wire import AllocKind
-
     size = mapped = blocks = 0.0
     header = 2 * replay.log.head.word_bytes
     for address, (_, kind, asked, _), weight in replay.live_at(t_ns):
-        if kind in (AllocKind.PY_MEM, AllocKind.PY_OBJ) and asked <= _PYMALLOC_MOST:
+        if _in_arena(kind, asked):
             continue
         blocks += weight.blocks
         if asked >= _LARGE and address % _PAGE == header:
@@ -215,6 +214,21 @@ def _asked(replay: Replay, t_ns: int) -> _Asked:
         else:
             size += weight.bytes
     return _Asked(t_ns, round(size), round(mapped), round(blocks))
+
+
+def _in_arena(kind: int, asked: int) -> bool:
+    from hiwater.heap.wire import AllocKind
+
+    return kind in (AllocKind.PY_MEM, AllocKind.PY_OBJ) and asked <= _PYMALLOC_MOST
+
+
+def _arenas(replay: Replay, t_ns: int) -> list[Row]:
+    """What Python's arenas, which are mapped one by one, hold beside the objects."""
+    size = replay.at(t_ns).arena_bytes
+    if not size:
+        return []
+    held = sum(weight.bytes for _, (_, kind, asked, _), weight in replay.live_at(t_ns) if _in_arena(kind, asked))
+    return [Row("python_free", "free in Python's arenas, and rounding", size - round(held), Known.INFERRED)]
 
 
 def _untouched(base: list[Row], replay: Replay, t_ns: int) -> list[Row]:
@@ -227,7 +241,7 @@ def _untouched(base: list[Row], replay: Replay, t_ns: int) -> list[Row]:
     other = next((row for row in base if row.key == "other"), None)
     if other is not None:
         blocks = [(where, kind[2]) for where, kind, _ in replay.live_at(t_ns) if kind[2] >= _LARGE]
-        blocks += [(area.start, area.bytes) for area in replay.at(t_ns).areas if not area.arena]
+        blocks += [(area.start, area.bytes) for area in replay.at(t_ns).areas]
         starts = sorted(address for address, _ in blocks)
         space = sum(_gap(mapping, starts) for mapping in other.details)
         if space:

@@ -21,9 +21,8 @@ class Totals:
     """malloc_usable_size of what was given, summed; 0: not counted."""
     usable_freed_bytes: int
     python_allocations: int
-    """The same of Python's allocators; not in the ones above, even where malloc serves them."""
+    """Of Python's own allocators; what they leave to malloc is in the ones above."""
     python_allocated_bytes: int
-    python_frees: int
 
     @property
     def usable_bytes(self) -> int | None:

@@ -14,6 +14,7 @@ from hiwater.heap.log import HeapLog, Mapped, Module
 
 MAP_ANONYMOUS = 0x20
 """Of nearly all architectures (include/uapi/asm-generic/mman-common.h)."""
+MAP_PRIVATE = 0x02
 ARENA_SIZES = (256 << 10, 1 << 20)
 """Of CPython's arenas (Objects/obmalloc.c, ARENA_SIZE): before 3.10, and since."""
 
@@ -86,7 +87,7 @@ class Space:
                 self._add(Area(end, area.end, area.stack, area.arena))
 
     def _is_arena(self, event: Mapped) -> bool:
-        if event.bytes not in ARENA_SIZES:
+        if event.bytes not in ARENA_SIZES or not event.flags & MAP_PRIVATE:  # Python's mmap module maps shared memory
             return False
         known = self._arena_stacks.get(event.stack)
         if known is None:

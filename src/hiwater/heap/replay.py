@@ -21,7 +21,7 @@ from hiwater.heap.mappings import Area, Space
 from hiwater.heap.model import Holding, Kind
 from hiwater.heap.wire import AllocKind
 
-_KINDS = {kind: Kind.PYTHON if kind >= AllocKind.PY_RAW else Kind.MALLOC for kind in AllocKind}
+_KINDS = {kind: Kind.PYTHON if kind >= AllocKind.PY_MEM else Kind.MALLOC for kind in AllocKind}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ HEAD_SIZE = 4096
 NONE = 0xFFFFFFFF
 """No parent, no stack."""
 
-TOTALS = "8Q"
-HEAD = "8sIHHIIIIqqQIi8Q8QQ"
+TOTALS = "7Q"
+HEAD = "8sIHHIIIIqqQIi8Q7QQ"
 RECORD = "IHH"
 MODULE = "qQQQHHI"
 MODULE_GONE = "qQ"
@@ -27,7 +27,7 @@ FREE = "qQ"
 MAP = "qQQQQIiII"
 UNMAP = "qQQ"
 BRK = "qQQII"
-MOMENT = "qQ8Q"
+MOMENT = "qQ7Q"
 MALLINFO = "q6Q"
 THREAD = "qIIQQ"
 NOT_FOLLOWED = "qIHH"
@@ -77,9 +77,8 @@ class AllocKind(IntEnum):
 
     MALLOC = 1
     ALIGNED = 2
-    PY_RAW = 3
-    PY_MEM = 4
-    PY_OBJ = 5
+    PY_MEM = 3
+    PY_OBJ = 4
 
 
 class StackFlags(IntFlag):

@@ -84,9 +84,10 @@ def test_without_an_account_nothing_is_invented() -> None:
 
 
 def test_small_objects_of_python_are_not_malloc_s() -> None:
-    """They lie in arenas of Python's own; larger ones come from malloc."""
+    """They lie in arenas of Python's own, which hold more than the objects; larger ones come from malloc."""
     found = rows(heap_of(recording(python_log())))
     assert found["python_in_use"].bytes == 100 * (MIB + 500)
+    assert found["python_free"].bytes == MIB - 100 * 500
     assert found["overhead"].bytes == MIB
     assert "in_use" not in found
 

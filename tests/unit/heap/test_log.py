@@ -88,7 +88,7 @@ def small(order: str = "<") -> Log:
         .free(2 * MS, 0xA000)
         .map(3 * MS, 0x10000, 4096)
         .unmap(4 * MS, 0x10000, 4096)
-        .totals(5 * MS, 1 << 20, [1, 100, 1, 104, 104, 0, 0, 0])
+        .totals(5 * MS, 1 << 20, [1, 100, 1, 104, 104, 0, 0])
         .mallinfo(6 * MS, 1, 2, 3, 4, 5, 6)
         .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x1000, 0x2000, 1, 1)
         .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x2000, 0x1800, 1, 1)

@@ -14,6 +14,8 @@ from hiwater.heap.replay import Replay, weight
 from hiwater.heap.wire import AllocKind
 
 MIB = 1 << 20
+SHARED, PRIVATE = 0x21, 0x22
+"""MAP_ANONYMOUS and either."""
 
 
 def replay(log: Log) -> Replay:
@@ -52,7 +54,7 @@ def test_kinds_are_told_apart() -> None:
     log = Log()
     for at, kind in enumerate(AllocKind):
         log.alloc(at, 0x1000 * at, 1000 << at, kind=kind)
-    assert held(log, 99) == {(1, Kind.MALLOC): 3000, (1, Kind.PYTHON): 28000}
+    assert held(log, 99) == {(1, Kind.MALLOC): 3000, (1, Kind.PYTHON): 12000}
 
 
 def test_the_estimate_is_unbiased_and_its_error_is_what_it_says() -> None:
@@ -119,17 +121,18 @@ def test_what_the_program_mapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "size", "arena"),
+    ("path", "size", "flags", "arena"),
     [
-        ("/usr/lib/libpython3.11.so.1.0", 1 << 20, True),
-        ("/usr/bin/python3.9", 256 << 10, True),
-        ("/usr/bin/python3.9", 512 << 10, False),
-        ("/usr/lib/libother.so", 1 << 20, False),
+        ("/usr/lib/libpython3.11.so.1.0", 1 << 20, PRIVATE, True),
+        ("/usr/bin/python3.9", 256 << 10, PRIVATE, True),
+        ("/usr/bin/python3.9", 512 << 10, PRIVATE, False),
+        ("/usr/bin/python3.11", 1 << 20, SHARED, False),
+        ("/usr/lib/libother.so", 1 << 20, PRIVATE, False),
     ],
 )
-def test_arenas_of_python_are_kept_out(path: str, size: int, arena: bool) -> None:
-    """Their objects are told one by one: mappings of the size of an arena that the interpreter asked for."""
-    log = Log().module(path, 0x1000, 0x9000).stack(1, 0x1010).map(10, 0x100000, size)
+def test_arenas_of_python_are_kept_out(path: str, size: int, flags: int, arena: bool) -> None:
+    """Their objects are told one by one: private mappings of the size of an arena that the interpreter asked for."""
+    log = Log().module(path, 0x1000, 0x9000).stack(1, 0x1010).map(10, 0x100000, size, flags=flags)
     live = replay(log).at(START_NS + 10)
     assert live.arena_bytes == (size if arena else 0)
     assert [one.in_use_bytes for one in live.holdings] == ([] if arena else [size])

@@ -150,7 +150,7 @@ static void begin_as_child(void)
 	/* What this thread has counted is its parent's to tell. The distance is drawn anew, by a generator of its own. */
 	self->allocations = self->allocated_bytes = self->frees = 0;
 	self->origin = 0;
-	self->python_allocations = self->python_allocated_bytes = self->python_frees = 0;
+	self->python_allocations = self->python_allocated_bytes = 0;
 	self->begun = self->sampling = false;
 	self->left = 0;
 	self->rest = self->mean = 0;

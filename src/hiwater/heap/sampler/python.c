@@ -8,7 +8,10 @@
 #include "python_api.h"
 #include "python_walk.h"
 
-enum { DOMAINS = 3 }; /* PYMEM_DOMAIN_RAW, _MEM, _OBJ */
+enum { RAW = 0, OBJ = 2, DOMAINS = 3 }; /* PYMEM_DOMAIN_RAW, _MEM, _OBJ */
+
+/* Larger objects pymalloc passes on to malloc (Objects/obmalloc.c, SMALL_REQUEST_THRESHOLD, 3.10 to 3.14); 0 bytes too. */
+#define PYMALLOC_MOST 512
 
 /* What a hook stands before. Never changed once it is filled: the interpreter keeps copies of its tables, puts others in
  * their place for a while, and puts the copies back. */
@@ -17,9 +20,10 @@ struct slot {
 	enum hw_heap_kind kind;
 };
 
-static struct slot slots[DOMAINS * 4]; /* what PYTHONMALLOC can choose: malloc, pymalloc, and either with debug hooks */
+static struct slot slots[DOMAINS * 4]; /* what PYTHONMALLOC can choose: pymalloc, mimalloc, or either with debug hooks */
 static unsigned slot_count;
-static struct python_allocator first[DOMAINS]; /* what was there when the interpreter was found */
+/* What served in the end when the interpreter was found. Without a pymalloc they are the same. */
+static struct python_allocator raw, pymalloc;
 
 static struct python_api api;
 static enum {
@@ -28,23 +32,6 @@ static enum {
 	WITHOUT_FRAMES, /* hooked; its version is not known, or its structures are not what its version says */
 	LEFT_ALONE,    /* not hooked: built without the GIL, or not a CPython >= 3.10 */
 } state;
-
-/* PyMem_SetAllocator copies a table without a lock (up to 3.11), and RAW may be called without the GIL meanwhile: our
- * function may come with the context of the one below it. The other domains are called with the GIL only. */
-static const struct slot *torn(const void *ctx)
-{
-	for (unsigned i = 0; i < slot_count; i++)
-		if (slots[i].below.ctx == ctx)
-			return &slots[i];
-	return &slots[0];
-}
-
-static inline const struct slot *raw_slot(const void *ctx)
-{
-	if (LIKELY((uintptr_t)ctx - (uintptr_t)slots < sizeof slots))
-		return ctx;
-	return torn(ctx);
-}
 
 /* The hooks do their counting before they pass the call on, so that they keep nothing over it: a few ns a call. Only
  * where the countdown ends is it known first whether there is memory. */
@@ -75,49 +62,21 @@ static COLD void *malloc_due(const struct slot *slot, size_t size)
 	return given(slot->below.malloc(slot->below.ctx, size), size, slot->kind);
 }
 
-static inline void *malloc_by(const struct slot *slot, size_t size)
-{
-	void *address;
-
-	if (UNLIKELY(inside))
-		return slot->below.malloc(slot->below.ctx, size);
-	if (is_due(size))
-		return malloc_due(slot, size);
-	inside = 1;
-	address = slot->below.malloc(slot->below.ctx, size);
-	inside = 0;
-	return address;
-}
-
 static COLD void *calloc_due(const struct slot *slot, size_t count, size_t size)
 {
 	inside = 1;
 	return given(slot->below.calloc(slot->below.ctx, count, size), count * size, slot->kind);
 }
 
-/* count * size was held against PY_SSIZE_T_MAX by PyMem_Calloc */
-static inline void *calloc_by(const struct slot *slot, size_t count, size_t size)
-{
-	void *address;
-
-	if (UNLIKELY(inside))
-		return slot->below.calloc(slot->below.ctx, count, size);
-	if (is_due(count * size))
-		return calloc_due(slot, count, size);
-	inside = 1;
-	address = slot->below.calloc(slot->below.ctx, count, size);
-	inside = 0;
-	return address;
-}
-
-/* A sampled block, or one of its bit: it may fail, and then the old block lives on. */
-static COLD void *realloc_sampled(const struct slot *slot, void *address, size_t size)
+/* A sampled block, or one of its bit: it may fail, and then the old block lives on. `counted`: the new block is to be
+ * counted here, not by what serves it. */
+static COLD void *realloc_sampled(const struct slot *slot, void *address, size_t size, bool counted)
 {
 	struct live gone;
 	bool was = sample_gone_as(address, &gone);
 	void *moved;
 
-	inside = 1;
+	inside = counted;
 	moved = slot->below.realloc(slot->below.ctx, address, size);
 	inside = 0;
 	if (moved == NULL) {
@@ -125,8 +84,7 @@ static COLD void *realloc_sampled(const struct slot *slot, void *address, size_t
 			sample_back(&gone);
 		return NULL;
 	}
-	hw_self.python_frees++;
-	if (is_due(size) && sample_settle(&hw_self))
+	if (counted && is_due(size) && sample_settle(&hw_self))
 		sample_taken(moved, size, slot->kind);
 	return moved;
 }
@@ -137,16 +95,49 @@ static COLD void *realloc_due(const struct slot *slot, void *address, size_t siz
 	return given(slot->below.realloc(slot->below.ctx, address, size), size, slot->kind);
 }
 
-/* Always a new block, in place or not: what it holds is from now on this call's. */
-static inline void *realloc_by(const struct slot *slot, void *address, size_t size)
+static COLD void free_sampled(const struct slot *slot, void *address)
 {
+	sample_gone(address);
+	slot->below.free(slot->below.ctx, address);
+}
+
+/* --- before pymalloc: what it serves itself is counted here, and what it passes on by malloc's own hook --- */
+
+static inline bool is_small(size_t size)
+{
+	return LIKELY(size - 1 < PYMALLOC_MOST);
+}
+
+static void *small_malloc(void *ctx, size_t size)
+{
+	const struct slot *slot = ctx;
+
+	if (is_small(size) && is_due(size))
+		return malloc_due(slot, size);
+	return slot->below.malloc(slot->below.ctx, size);
+}
+
+/* count * size was held against PY_SSIZE_T_MAX by PyMem_Calloc */
+static void *small_calloc(void *ctx, size_t count, size_t size)
+{
+	const struct slot *slot = ctx;
+
+	if (is_small(count * size) && is_due(count * size))
+		return calloc_due(slot, count, size);
+	return slot->below.calloc(slot->below.ctx, count, size);
+}
+
+/* Always a new block, in place or not: what it holds is from now on this call's. A large block that becomes a small one
+ * stays malloc's, so that its hook must not count it, too. */
+static void *small_realloc(void *ctx, void *address, size_t size)
+{
+	const struct slot *slot = ctx;
 	void *moved;
 
-	if (UNLIKELY(inside))
+	if (UNLIKELY(live_maybe(address)))
+		return realloc_sampled(slot, address, size, is_small(size));
+	if (!is_small(size))
 		return slot->below.realloc(slot->below.ctx, address, size);
-	if (UNLIKELY(address && live_maybe(address)))
-		return realloc_sampled(slot, address, size);
-	hw_self.python_frees += address != NULL;
 	if (is_due(size))
 		return realloc_due(slot, address, size);
 	inside = 1;
@@ -155,64 +146,57 @@ static inline void *realloc_by(const struct slot *slot, void *address, size_t si
 	return moved;
 }
 
-static COLD void free_sampled(const struct slot *slot, void *address)
+/* --- before anything else: all is counted here, whatever serves it --- */
+
+static void *all_malloc(void *ctx, size_t size)
 {
-	sample_gone(address);
+	const struct slot *slot = ctx;
+	void *address;
+
+	if (is_due(size))
+		return malloc_due(slot, size);
 	inside = 1;
-	slot->below.free(slot->below.ctx, address);
+	address = slot->below.malloc(slot->below.ctx, size);
 	inside = 0;
+	return address;
 }
 
-static inline void free_by(const struct slot *slot, void *address)
+static void *all_calloc(void *ctx, size_t count, size_t size)
 {
-	if (UNLIKELY(inside || !address)) {
-		slot->below.free(slot->below.ctx, address);
-		return;
-	}
-	hw_self.python_frees++;
-	if (UNLIKELY(live_maybe(address))) {
+	const struct slot *slot = ctx;
+	void *address;
+
+	if (is_due(count * size))
+		return calloc_due(slot, count, size);
+	inside = 1;
+	address = slot->below.calloc(slot->below.ctx, count, size);
+	inside = 0;
+	return address;
+}
+
+static void *all_realloc(void *ctx, void *address, size_t size)
+{
+	const struct slot *slot = ctx;
+	void *moved;
+
+	if (UNLIKELY(live_maybe(address)))
+		return realloc_sampled(slot, address, size, true);
+	if (is_due(size))
+		return realloc_due(slot, address, size);
+	inside = 1;
+	moved = slot->below.realloc(slot->below.ctx, address, size);
+	inside = 0;
+	return moved;
+}
+
+static void any_free(void *ctx, void *address)
+{
+	const struct slot *slot = ctx;
+
+	if (UNLIKELY(live_maybe(address)))
 		free_sampled(slot, address);
-		return;
-	}
-	inside = 1;
-	slot->below.free(slot->below.ctx, address);
-	inside = 0;
-}
-
-/* --- the functions of the tables: RAW's, and those of the other two domains --- */
-
-static void *raw_malloc(void *ctx, size_t size)
-{
-	return malloc_by(raw_slot(ctx), size);
-}
-static void *raw_calloc(void *ctx, size_t count, size_t size)
-{
-	return calloc_by(raw_slot(ctx), count, size);
-}
-static void *raw_realloc(void *ctx, void *address, size_t size)
-{
-	return realloc_by(raw_slot(ctx), address, size);
-}
-static void raw_free(void *ctx, void *address)
-{
-	free_by(raw_slot(ctx), address);
-}
-
-static void *hook_malloc(void *ctx, size_t size)
-{
-	return malloc_by(ctx, size);
-}
-static void *hook_calloc(void *ctx, size_t count, size_t size)
-{
-	return calloc_by(ctx, count, size);
-}
-static void *hook_realloc(void *ctx, void *address, size_t size)
-{
-	return realloc_by(ctx, address, size);
-}
-static void hook_free(void *ctx, void *address)
-{
-	free_by(ctx, address);
+	else
+		slot->below.free(slot->below.ctx, address);
 }
 
 static bool same(const struct python_allocator *a, const struct python_allocator *b)
@@ -225,36 +209,51 @@ static bool in_image(uintptr_t address)
 	return address - api.image_low < api.image_high - api.image_low;
 }
 
-/* What the interpreter itself puts there: the functions it began with, in whatever domain (PYTHONMALLOC=malloc takes
- * RAW's for all), or its debug hooks on top of them (whose context is {char domain; PyMemAllocatorEx below}). Anything
- * else may have one of our hooks below it, and is left alone. */
-static bool is_interpreters(const struct python_allocator *table)
+/* The context of the interpreter's debug hooks holds what is below them (Objects/obmalloc.c, debug_alloc_api_t). */
+static bool is_debug(const struct python_allocator *table, struct python_allocator *below)
 {
 	struct {
 		char domain;
 		struct python_allocator below;
 	} debug;
 
-	for (int i = 0; i < DOMAINS; i++)
-		if (table->malloc == first[i].malloc && table->free == first[i].free)
-			return true;
-	if (!in_image((uintptr_t)table->ctx) || !in_image((uintptr_t)table->ctx + sizeof debug) ||
-	    !in_image((uintptr_t)table->malloc))
+	if (!in_image((uintptr_t)table->ctx) || !in_image((uintptr_t)table->ctx + sizeof debug))
 		return false;
 	memcpy(&debug, table->ctx, sizeof debug);
-	if (debug.domain != 'r' && debug.domain != 'm' && debug.domain != 'o')
-		return false;
-	for (int i = 0; i < DOMAINS; i++)
-		if (debug.below.malloc == first[i].malloc)
-			return true;
-	return false;
+	*below = debug.below;
+	return (debug.domain == 'r' || debug.domain == 'm' || debug.domain == 'o') &&
+	       in_image((uintptr_t)debug.below.malloc);
 }
 
+/* Functions of the interpreter's own have no context, but for its debug hooks. Anything else (tracemalloc's) may have one
+ * of our hooks below it, and is left alone. */
+static bool is_interpreters(const struct python_allocator *table)
+{
+	struct python_allocator below;
+
+	if (!in_image((uintptr_t)table->malloc))
+		return false;
+	return table->ctx == NULL || (is_debug(table, &below) && below.ctx == NULL);
+}
+
+static struct python_allocator innermost(int domain)
+{
+	struct python_allocator table, below;
+
+	api.get_allocator(domain, &table);
+	return is_debug(&table, &below) ? below : table;
+}
+
+/* What malloc serves without the interpreter's own doing is left to malloc's hook: all of RAW's, and the other domains'
+ * with PYTHONMALLOC=malloc. */
 static void hook(int domain, const struct python_allocator *below)
 {
-	enum hw_heap_kind kind = (enum hw_heap_kind)(HW_HEAP_PY_RAW + domain);
+	enum hw_heap_kind kind = (enum hw_heap_kind)(HW_HEAP_PY_MEM + domain - 1);
 	struct slot *slot = slots;
+	bool small = same(below, &pymalloc) && is_interpreters(below);
 
+	if (domain == RAW || same(below, &raw))
+		return;
 	while (slot < slots + slot_count && !(slot->kind == kind && same(&slot->below, below)))
 		slot++;
 	if (slot == slots + slot_count) {
@@ -264,14 +263,14 @@ static void hook(int domain, const struct python_allocator *below)
 		slot->kind = kind;
 		slot_count++;
 	}
-	struct python_allocator raw = {slot, raw_malloc, raw_calloc, raw_realloc, raw_free};
-	struct python_allocator other = {slot, hook_malloc, hook_calloc, hook_realloc, hook_free};
-	api.set_allocator(domain, kind == HW_HEAP_PY_RAW ? &raw : &other);
+	struct python_allocator before_pymalloc = {slot, small_malloc, small_calloc, small_realloc, any_free};
+	struct python_allocator before_other = {slot, all_malloc, all_calloc, all_realloc, any_free};
+	api.set_allocator(domain, small ? &before_pymalloc : &before_other);
 }
 
 static bool is_ours(const struct python_allocator *table)
 {
-	return table->malloc == hook_malloc || table->malloc == raw_malloc;
+	return table->free == any_free;
 }
 
 /* Puts the hooks back where the interpreter has taken them away. */
@@ -298,9 +297,13 @@ static void begin(bool ask_linker)
 			state = LEFT_ALONE;
 		else
 			state = python_walk_init(&api) ? FOLLOWED : WITHOUT_FRAMES;
+		raw = innermost(RAW);
+		pymalloc = innermost(OBJ);
 		for (int domain = 0; domain < DOMAINS && state != LEFT_ALONE; domain++) {
-			api.get_allocator(domain, &first[domain]);
-			hook(domain, &first[domain]);
+			struct python_allocator table;
+
+			api.get_allocator(domain, &table);
+			hook(domain, &table);
 		}
 		head->flags |= state == LEFT_ALONE ? HW_HEAP_UNHOOKED : HW_HEAP_PYTHON;
 		head->flags |= state == WITHOUT_FRAMES ? HW_HEAP_FRAMELESS : 0;

@@ -24,13 +24,13 @@ struct hw_thread {
 	uint64_t allocations, frees;
 	int64_t origin;
 	uint64_t allocated_bytes;
-	uint64_t python_allocations, python_allocated_bytes, python_frees;
+	uint64_t python_allocations, python_allocated_bytes;
 
 	uint64_t rest;	 /* of the distance to the next sample, beyond `left` */
 	uint64_t mean;	 /* with which it was drawn */
 	uint64_t random; /* state of the generator */
 	uint64_t floor;	 /* no smaller mean, or too many samples are taken */
-	int64_t period_ns, period_cpu_ns;
+	int64_t period_ns, period_cpu_ns, period_took_ns;
 	uint32_t period_samples;
 
 	uint32_t tid;
@@ -86,8 +86,6 @@ static inline void sample_freed(void *address)
 	if (UNLIKELY(live_maybe(address)))
 		sample_gone(address);
 }
-
-/* Python's hooks count their calls here: `hw_self.python_allocations++` and so on. */
 
 /* One record of two or three parts, written at once; no lock is held by the caller. False: it was not written. */
 bool sample_record(uint16_t type, uint16_t flags, const void *fixed, size_t fixed_size, const void *one,

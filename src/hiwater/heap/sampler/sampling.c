@@ -1,7 +1,7 @@
 /* Taking samples, and how often.
  *
  * The mean distance of two samples follows the memory in use, so that some thousand samples are live whatever the size of
- * the program; but in no thread is it so small that more than SAMPLES_PER_S are taken in a second of its CPU time. A
+ * the program; but in no thread is it so small that samples take more than a 150th of its CPU time. A
  * thread draws its next distance with the mean of that moment, and the sample tells it: estimates stay unbiased. */
 #include <errno.h>
 #include <pthread.h>
@@ -17,8 +17,9 @@
 #define LIVE_SAMPLES 2800u /* to twice as many: the mean is a power of two */
 #define FEWEST_SAMPLES 1024u
 #define LEAST_MEAN 512u
-#define SAMPLES_PER_S 8000
+#define PART 150 /* of the CPU time goes into samples, at most */
 #define PERIOD_SAMPLES 64u
+#define LONGEST_NS 50000 /* that took longer was interrupted */
 #define FREE_SAMPLES 1000 /* of a process, before the rate counts: short programs are to be seen as well */
 
 
@@ -102,7 +103,7 @@ void counters_flush(struct hw_thread *self)
 	sample_account(self, self->left);
 	counters_add(&head->totals, self);
 	self->allocations = self->allocated_bytes = self->frees = 0;
-	self->python_allocations = self->python_allocated_bytes = self->python_frees = 0;
+	self->python_allocations = self->python_allocated_bytes = 0;
 }
 
 /* Of another thread that runs meanwhile it is a look at a moment. */
@@ -116,7 +117,6 @@ void counters_add(struct hw_heap_totals *totals, const struct hw_thread *thread)
 	totals->frees += thread->frees;
 	totals->python_allocations += thread->python_allocations;
 	totals->python_allocated_bytes += thread->python_allocated_bytes;
-	totals->python_frees += thread->python_frees;
 }
 
 /* --- the distance to the next sample --- */
@@ -153,20 +153,23 @@ static void next_distance(struct hw_thread *self)
 	self->rest -= (uint64_t)self->left;
 }
 
-/* Are there too many samples for the time that they take? Asked every 64 of them, or after 20 ms. */
+/* Do the samples take too much of the time? Asked every 64 of them, or after 20 ms. A sample's free takes about a third of
+ * what the sample itself does. */
 static void judge_rate(struct hw_thread *self, int64_t now)
 {
-	int64_t cpu;
+	int64_t took = now_ns() - now, cpu;
 
+	self->period_took_ns += took < LONGEST_NS ? took : LONGEST_NS;
 	if (++self->period_samples < PERIOD_SAMPLES &&
 	    (now - self->period_ns < NS_PER_S / 50 || self->period_samples < PERIOD_SAMPLES / 4))
 		return;
 	cpu = thread_cpu_ns();
 	if (__atomic_load_n(&head->samples, __ATOMIC_RELAXED) > FREE_SAMPLES && cpu > self->period_cpu_ns)
-		self->floor = power_of_two((double)self->mean * self->period_samples * (double)NS_PER_S /
-					   (double)(cpu - self->period_cpu_ns) / SAMPLES_PER_S * 0.7071);
+		self->floor = power_of_two((double)self->mean * (double)self->period_took_ns * 1.33 * PART /
+					   (double)(cpu - self->period_cpu_ns) * 0.7071);
 	self->period_ns = now;
 	self->period_cpu_ns = cpu;
+	self->period_took_ns = 0;
 	self->period_samples = 0;
 }
 

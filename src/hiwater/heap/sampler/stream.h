@@ -37,9 +37,8 @@ struct hw_heap_totals {
 	uint64_t frees;
 	uint64_t usable_allocated_bytes; /* malloc_usable_size of what was given, summed; 0: not counted */
 	uint64_t usable_freed_bytes;
-	uint64_t python_allocations; /* the same of Python's allocators (not in the ones above, even if malloc serves them) */
+	uint64_t python_allocations; /* of Python's own allocators; what they leave to malloc is above */
 	uint64_t python_allocated_bytes;
-	uint64_t python_frees;
 };
 
 struct hw_heap_head {
@@ -94,8 +93,7 @@ enum hw_heap_type {
 enum hw_heap_kind {
 	HW_HEAP_MALLOC = 1, /* malloc, calloc, realloc, operator new, ... */
 	HW_HEAP_ALIGNED,    /* memalign and its family */
-	HW_HEAP_PY_RAW,     /* PYMEM_DOMAIN_RAW */
-	HW_HEAP_PY_MEM,     /* PYMEM_DOMAIN_MEM */
+	HW_HEAP_PY_MEM,     /* PYMEM_DOMAIN_MEM, where the interpreter serves it itself: pymalloc's up to 512 bytes */
 	HW_HEAP_PY_OBJ,     /* PYMEM_DOMAIN_OBJ */
 };
 
