@@ -263,6 +263,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
 _HEAP_KEYS: dict[str, Callable[[Any], Any]] = {
     "budget": _size,
     "site": _text,
+    "file": _text,
     "library": _text,
     "at": _choice(At),
 }

@@ -43,9 +43,9 @@ class At(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class HeapBudget:
-    """The most that may be in use; what is ``None`` is not asked for, and with neither it is the whole heap.
+    """The most that may be in use; what is ``None`` is not asked for, and with none of them it is the whole heap.
 
-    Both may be patterns of a shell, such as ``Library::*``.
+    All may be patterns of a shell, such as ``Library::*``.
     """
 
     limit_bytes: int
@@ -55,12 +55,15 @@ class HeapBudget:
     """The file of the call site's code: its name without folders, with or without its version (``libz.so``); of Python
     the name of the module's file."""
     at: At = At.PEAK
+    file: str | None = None
+    """The source file of the call site: its path as the debug information has it, or its name without folders."""
 
     @property
     def words(self) -> str:
         """As people read it."""
         whose = [] if self.site is None else [self.site]
-        whose += [] if self.library is None else [f"in {self.library}" if whose else self.library]
+        for name in (self.file, self.library):
+            whose += [] if name is None else [f"in {name}" if whose else name]
         return f"heap of {' '.join(whose) or 'all'} at {'its peak' if self.at is At.PEAK else 'exit'}"
 
 
@@ -127,6 +130,8 @@ def _held(snapshot: Snapshot, stacks: set[int]) -> tuple[int, float]:
 def _matches(budget: HeapBudget, frame: Frame | None) -> bool:
     if budget.site is not None and not _fits(budget.site, _functions(frame)):
         return False
+    if budget.file is not None and not _fits(budget.file, _files(frame)):
+        return False
     return budget.library is None or _fits(budget.library, _libraries(frame))
 
 
@@ -139,6 +144,12 @@ def _functions(frame: Frame | None) -> set[str]:
     if frame is None or frame.function is None:
         return set()
     return {frame.function} if frame.language is Language.PYTHON else {frame.function, short_name(frame.function)}
+
+
+def _files(frame: Frame | None) -> set[str]:
+    if frame is None or frame.file is None:
+        return set()
+    return {frame.file, frame.file.rpartition("/")[2]}
 
 
 def _libraries(frame: Frame | None) -> set[str]:
@@ -155,11 +166,11 @@ def _libraries(frame: Frame | None) -> set[str]:
 def _nothing(budget: HeapBudget, sites: list[Frame | None]) -> str:
     """A name that is misspelt would be kept for ever."""
     told = []
-    for asked, known in ((budget.site, _functions), (budget.library, _libraries)):
+    for asked, known in ((budget.site, _functions), (budget.file, _files), (budget.library, _libraries)):
         if asked is None:
             continue
         names = {name for frame in sites for name in known(frame)}
         if not any(_fits(asked, {name}) for name in names):
             near = difflib.get_close_matches(asked, sorted(names), 1)
             told.append(f"no call site is {asked!r}" + (f"; is {near[0]!r} meant?" if near else ""))
-    return "; ".join(told) or "no call site is both"
+    return "; ".join(told) or "no call site is all of it"

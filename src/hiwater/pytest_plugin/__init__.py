@@ -20,12 +20,18 @@ MARKER = (
     "limits the peak RSS of the process during the test, growth=... what it rises by, left=... what stays; "
     "None lifts a default"
 )
+HEAP_MARKER = (
+    "hiwater_heap(budget, *, site, file, library, at): hold what this test executes with hiwater.heap() to "
+    "a budget of a call site, a source file or a library: hiwater_heap('10 MiB', site='load'); None lifts one from "
+    "further out; repeatable"
+)
 INI = {
     "hiwater_peak": ("string", "default budget of a test: peak RSS, such as 512MiB"),
     "hiwater_growth": ("string", "default budget of a test: growth of RSS over where it began"),
     "hiwater_left": ("string", "default budget of a test: RSS that stays when it has ended"),
     "hiwater_include_setup": ("string", "yes: what the setup of a test takes counts for it"),
     "hiwater_budgets": ("linelist", "budgets by directory or pattern: TARGET: peak=SIZE growth=SIZE left=SIZE"),
+    "hiwater_evidence": ("string", "where flame graphs of broken heap budgets go (default: the cache of pytest)"),
     "hiwater_top": ("string", "how many tests the table of --hiwater shows (default 10)"),
 }
 
@@ -37,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--hiwater", action="store_true", help="measure all tests; table of the most demanding ones")
     group.addoption("--hiwater-top", metavar="N", help=INI["hiwater_top"][1])
     group.addoption("--hiwater-json", metavar="FILE", help="measure all tests; write their figures as JSON")
+    group.addoption("--hiwater-evidence", metavar="DIR", help=INI["hiwater_evidence"][1])
     for name in ("peak", "growth", "left"):
         group.addoption(f"--hiwater-{name}", metavar="SIZE", help=INI[f"hiwater_{name}"][1])
     group.addoption(
@@ -52,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", HEAP_MARKER)
     config.stash[_session_key] = None
     if _configured(config):
         session_of(config)
@@ -87,7 +95,7 @@ def session_of(config: pytest.Config) -> Session:
 
 
 def _session_for(item: pytest.Item) -> Session | None:
-    if item.get_closest_marker("hiwater") is not None:
+    if any(item.get_closest_marker(name) is not None for name in ("hiwater", "hiwater_heap")):
         return session_of(item.config)
     return item.config.stash.get(_session_key, None)
 
@@ -125,5 +133,4 @@ def hiwater_fixture(request: pytest.FixtureRequest) -> Commands:
     """Measures commands and holds them to a budget: ``hiwater.run(["cmd"], peak="64MiB", tree="1GiB")``."""
     from hiwater.pytest_plugin.commands import Commands
 
-    session_of(request.config)
-    return Commands(request.node)
+    return Commands(request.node, session_of(request.config))

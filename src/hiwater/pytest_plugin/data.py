@@ -66,8 +66,10 @@ def command_data(recording: Recording) -> dict[str, Any]:
     }
 
 
-def figures_data(block: Block | None, verdicts: Sequence[Verdict], commands: list[dict[str, Any]]) -> Data:
-    """``block`` is None where the test itself was not measured."""
+def figures_data(
+    block: Block | None, verdicts: Sequence[Verdict], commands: list[dict[str, Any]], heaps: list[dict[str, Any]]
+) -> Data:
+    """``block`` is None where the test itself was not measured. ``heaps``: the verdicts on budgets of call sites."""
     values: dict[str, Any] = {}
     if block is not None:
         method = block.peak.method
@@ -83,4 +85,4 @@ def figures_data(block: Block | None, verdicts: Sequence[Verdict], commands: lis
         {"figure": verdict.figure, "limit_bytes": verdict.limit_bytes, "status": str(verdict.status)}
         for verdict in verdicts
     ]
-    return Data({**values, "budgets": budgets, "commands": commands})
+    return Data({**values, "budgets": budgets, "commands": commands, "heap_budgets": heaps})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,11 +18,27 @@ from hiwater.pytest_plugin.settings import read_settings
 from hiwater.pytest_plugin.verdict import judge
 from hiwater.recording.model import Recording
 
+if TYPE_CHECKING:
+    from hiwater.heap.budget import At, HeapBudget
+    from hiwater.pytest_plugin.heap import Heap, Place
+
 commands_key = pytest.StashKey[list[Recording]]()
 """What the fixture measured in this test."""
+heaps_key = pytest.StashKey["list[Heap]"]()
+"""The commands that it executed with the heap sampler."""
 _region_key = pytest.StashKey["Region | None"]()
 _data_key = pytest.StashKey["Data | None"]()
 PREFIX = "hiwater_"
+
+
+def _marks(item: pytest.Item, name: str) -> list[pytest.Mark]:
+    """The closest to the test comes last."""
+    marks = list(item.iter_markers(name))
+    marks.reverse()
+    # Those of pytest.param come after those of the function in pytest's order, but are closer to the test.
+    case = [id(mark) for mark in getattr(getattr(item, "callspec", None), "marks", ())]
+    marks.sort(key=lambda mark: id(mark) in case)
+    return marks
 
 
 class Session:
@@ -39,9 +56,11 @@ class Session:
         """Opens the region where the setup counts for the test."""
         # What was left from the execution before (pytest-rerunfailures).
         item.stash[commands_key], item.stash[_region_key], item.stash[_data_key] = [], None, None
+        item.stash[heaps_key] = []
         item.user_properties[:] = [entry for entry in item.user_properties if not entry[0].startswith(PREFIX)]
         try:
             limits = self._limits(item)
+            self.heap_budgets(item)
         except MisuseError as error:
             message = f"hiwater: {error}"
         else:
@@ -72,10 +91,18 @@ class Session:
             if message is not None:
                 item.add_report_section("call", "hiwater", message)
             raise
-        message = self._finish(item, limits, measured)
+        message = self._finish(item, limits, measured) or self._unused(item)
         if message is not None:
             pytest.fail(message, pytrace=False)
         return result
+
+    def _unused(self, item: pytest.Item) -> str | None:
+        """A budget that nothing was held against would be kept for ever. One of a class or a module need not be for
+        every test in it."""
+        own = any(mark.name == "hiwater_heap" for mark in item.own_markers)
+        if not own or item.stash.get(heaps_key, []) or not self.heap_budgets(item):
+            return None
+        return "hiwater: nothing was held to the marker hiwater_heap: the test executed no command with hiwater.heap()"
 
     def _enter(self, limits: Limits) -> Region:
         return region(collect=limits.left is not None).__enter__()
@@ -85,25 +112,45 @@ class Session:
 
     def _limits(self, item: pytest.Item) -> Limits:
         where = f"marker hiwater of {item.nodeid}"
-        marks = list(item.iter_markers("hiwater"))
-        marks.reverse()
-        # Those of pytest.param come after those of the function in pytest's order, but are closer to the test.
-        case = [id(mark) for mark in getattr(getattr(item, "callspec", None), "marks", ())]
-        marks.sort(key=lambda mark: id(mark) in case)
-        markers = [marker_values(mark.args, mark.kwargs, where) for mark in marks]
+        markers = [marker_values(mark.args, mark.kwargs, where) for mark in _marks(item, "hiwater")]
         return resolve(self.settings.rules, markers, item.nodeid, item.path)
+
+    def heap_budgets(self, item: pytest.Item) -> tuple[HeapBudget, ...]:
+        """Those of the markers ``hiwater_heap``."""
+        marks = _marks(item, "hiwater_heap")
+        if not marks:
+            return ()
+        from hiwater.pytest_plugin import heap_marker
+
+        where = f"marker hiwater_heap of {item.nodeid}"
+        return heap_marker.resolve(heap_marker.parse(mark.args, mark.kwargs, where) for mark in marks)
+
+    def evidence(self, item: pytest.Item, number: int) -> Callable[[At], Place]:
+        """Where the flame graphs of a command go, the ``number``-th of its test; ``None`` where there is no place."""
+        folder, cache = self.settings.evidence, getattr(item.config, "cache", None)
+        name = "".join(sign if sign.isalnum() or sign in "._-[]" else "-" for sign in item.nodeid)[-150:]
+        more = f"-{number + 1}" if number else ""
+
+        def path(at: At) -> Path | None:
+            if folder is not None:
+                return folder / f"{name}{more}-{at}.svg"
+            return None if cache is None else Path(cache.mkdir("hiwater")) / f"{name}{more}-{at}.svg"
+
+        return lambda at: lambda: path(at)
 
     def _finish(self, item: pytest.Item, limits: Limits, measured: Region | None) -> str | None:
         """Keeps the figures; what a broken budget has to say."""
         commands = [command_data(recording) for recording in item.stash.get(commands_key, [])]
+        followed: list[Heap] = item.stash.get(heaps_key, [])
+        heaps = [one for heap in followed for one in heap.plain()]
         if measured is None:
-            if commands:
-                self._keep(item, figures_data(None, (), commands))
+            if commands or heaps:
+                self._keep(item, figures_data(None, (), commands, heaps))
             return None
         measured.__exit__(None, None, None)
         block = measured.figures
         verdicts = judge(limits, block)
-        self._keep(item, figures_data(block, verdicts, commands))
+        self._keep(item, figures_data(block, verdicts, commands, heaps))
         broken = [verdict for verdict in verdicts if verdict.status is not Status.OK]
         return explain(item, limits, block, broken) if broken else None
 

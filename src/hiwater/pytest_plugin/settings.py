@@ -27,6 +27,8 @@ class Settings:
     table: bool
     top: int
     json: Path | None
+    evidence: Path | None
+    """Where flame graphs go; ``None``: into the cache of pytest."""
 
     @property
     def measure_all(self) -> bool:
@@ -37,31 +39,51 @@ class Settings:
 def read_settings(config: pytest.Config) -> Settings:
     """Raises MisuseError on anything that is not understood."""
     top: object = _DEFAULT_TOP
+    evidence: Path | None = None
     rules: list[Rule] = []
     for source in (_from_pyproject, _from_ini, _from_options):
-        found, wanted = source(config)
+        found, wanted, folder = source(config)
         rules += found
         top = wanted if wanted is not None else top
+        evidence = folder if folder is not None else evidence
     option = config.option
-    return Settings(tuple(rules), option.hiwater, _number(top), _json_file(option.hiwater_json, config))
+    json = _json_file(option.hiwater_json, config)
+    return Settings(tuple(rules), option.hiwater, _number(top), json, evidence)
 
 
-def _from_pyproject(config: pytest.Config) -> tuple[list[Rule], object]:
+_Found = tuple[list[Rule], object, "Path | None"]
+"""Budgets, rows of the table, folder of the evidence."""
+
+
+def _from_pyproject(config: pytest.Config) -> _Found:
     try:
         text = (config.rootpath / "pyproject.toml").read_text("utf-8")
     except OSError:
-        return [], None
+        return [], None, None
     if "hiwater" not in text:
-        return [], None
+        return [], None, None
     table = _load_toml(text).get("tool", {}).get("hiwater", {}).get("pytest", {})
     if not isinstance(table, dict):
         raise MisuseError(f"pyproject.toml: {TABLE} is no table")
     table = dict(table)
     entries, top = table.pop("budgets", []), table.pop("top", None)
-    rules = [Rule(_values(table, f"pyproject.toml: {TABLE}", ("top", "budgets")))]
+    evidence = _folder(table.pop("evidence", None), config.rootpath, f"pyproject.toml: {TABLE} evidence")
+    rules = [Rule(_values(table, f"pyproject.toml: {TABLE}", ("top", "evidence", "budgets")))]
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise MisuseError(f"pyproject.toml: {TABLE} budgets is a list of tables: write [[tool.hiwater.pytest.budgets]]")
-    return rules + [_entry(entry, number, config) for number, entry in enumerate(entries, 1)], top
+    return rules + [_entry(entry, number, config) for number, entry in enumerate(entries, 1)], top, evidence
+
+
+def _folder(given: object, base: Path, where: str) -> Path | None:
+    """It is made when there is something to put into it."""
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str):
+        raise MisuseError(f"{where} is a folder in quotes, not {given!r}")
+    path = base / given
+    if path.exists() and not path.is_dir():
+        raise MisuseError(f"{where}: {path} is no directory")
+    return path
 
 
 def _load_toml(text: str) -> dict[str, Any]:
@@ -102,7 +124,7 @@ def _existing(rule: Rule, where: str) -> Rule:
     return Rule(rule.values, path=Path(os.path.abspath(rule.path))) if rule.path is not None else rule
 
 
-def _from_ini(config: pytest.Config) -> tuple[list[Rule], object]:
+def _from_ini(config: pytest.Config) -> _Found:
     for key in ini_keys(config):
         if key.startswith("hiwater") and key not in INI:
             raise MisuseError(f"unknown key {key!r} in the configuration of pytest: there are {', '.join(INI)}")
@@ -110,10 +132,11 @@ def _from_ini(config: pytest.Config) -> tuple[list[Rule], object]:
     rules = [Rule(parse_values({key: raw for key, raw in given.items() if raw}, "hiwater_* in the ini file"))]
     for line in config.getini("hiwater_budgets") or []:
         rules.append(_existing(parse_rule(line, config.rootpath, "hiwater_budgets"), "hiwater_budgets"))
-    return rules, config.getini("hiwater_top") or None
+    evidence = _folder(config.getini("hiwater_evidence"), config.rootpath, "hiwater_evidence")
+    return rules, config.getini("hiwater_top") or None, evidence
 
 
-def _from_options(config: pytest.Config) -> tuple[list[Rule], object]:
+def _from_options(config: pytest.Config) -> _Found:
     option = config.option
     given = {name: getattr(option, f"hiwater_{name}") for name in FIGURES}
     values = parse_values({key: raw for key, raw in given.items() if raw is not None}, "--hiwater-peak, -growth, -left")
@@ -124,7 +147,8 @@ def _from_options(config: pytest.Config) -> tuple[list[Rule], object]:
         # As files are given on the command line: from where pytest was called.
         rule = parse_rule(line, config.invocation_params.dir, "--hiwater-budget")
         rules.append(_existing(rule, "--hiwater-budget"))
-    return rules, option.hiwater_top
+    evidence = _folder(option.hiwater_evidence, config.invocation_params.dir, "--hiwater-evidence")
+    return rules, option.hiwater_top, evidence
 
 
 def _number(raw: object) -> int:

@@ -75,6 +75,7 @@ def _heap(judgement: HeapJudgement) -> dict[str, object]:
     budget = judgement.budget
     return {
         "site": None if budget.site is None else valid(budget.site),
+        "file": None if budget.file is None else valid(budget.file),
         "library": None if budget.library is None else valid(budget.library),
         "at": budget.at,
         "limit_bytes": budget.limit_bytes,
