@@ -50,7 +50,7 @@ PLANS = (
 )
 
 VARIANTS = (
-    Setting("always", 0),
+    Setting("always", 0, khugepaged_ms=100),
     Setting("madvise", 1),
     Setting("madvise", 2),
     Setting("madvise", 0, swap_mib=512),

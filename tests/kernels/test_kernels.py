@@ -60,4 +60,5 @@ def test_every_case_was_executed(result: Result) -> None:
     assert {trial.setting.thp for trial in trials} == {"madvise", "always"}
     assert any(trial.launcher.fat for trial in trials)
     assert result.settings["yama"] == "3"
+    assert result.settings["khugepaged"] == "100"
     assert int(result.settings["swap"]) > 500_000, "KiB"

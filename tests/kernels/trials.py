@@ -30,11 +30,16 @@ class Setting:
     yama: int | None = None
     """kernel.yama.ptrace_scope. It can not be lowered from 3, so that comes last."""
     swap_mib: int | None = None
+    khugepaged_ms: int | None = None
+    """How long khugepaged sleeps, 10 s by itself: who is quick meets programs at their peaks."""
 
     def lines(self) -> list[str]:
         found = []
         if self.thp is not None:
             found.append(f"setting thp /sys/kernel/mm/transparent_hugepage/enabled {self.thp}")
+        if self.khugepaged_ms is not None:
+            file = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"
+            found.append(f"setting khugepaged {file} {self.khugepaged_ms}")
         if self.yama is not None:
             found.append(f"setting yama /proc/sys/kernel/yama/ptrace_scope {self.yama}")
         if self.swap_mib is not None:

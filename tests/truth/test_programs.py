@@ -132,6 +132,22 @@ def test_a_second_process_counts_the_same_pages(programs: Programs, line: str, t
         assert seen == lines[-1].bytes("peak_rss_bytes")
 
 
+def _huge_pages(pid: int) -> list[str]:
+    """`THP_enabled` of status: whether the process may get huge pages, from khugepaged too (since Linux 5.0)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return [line.split()[1] for line in lines if line.startswith("THP_enabled:")]
+
+
+@pytest.mark.parametrize("line", ["threads 16 1", "execs 4 4", "spike 16 5", "cow 32 4 8 1"])
+def test_nobody_adds_to_a_peak_that_was_stated(programs: Programs, line: str, tmp_path: Path) -> None:
+    """khugepaged would make a process larger after the statement, where huge pages are always allowed."""
+    with _held(programs, line, "image", tmp_path) as (_, lines):
+        told = int(lines[-1].values["pid"])
+        if not _huge_pages(told):
+            pytest.skip("the kernel does not tell who gets huge pages (Linux 5.0)")
+        assert _huge_pages(told) == ["0"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the numbers of page frames")
 @pytest.mark.parametrize("line", FAMILIES)
 def test_the_page_frames_of_a_family_are_what_it_counted(programs: Programs, line: str, tmp_path: Path) -> None:

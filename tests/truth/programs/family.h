@@ -71,6 +71,7 @@ static inline pid_t family_fork(void)
 	if (pid < 0)
 		truth_leave(95);
 	if (pid == 0) {
+		truth_most = (struct truth_walk){0};
 		close(family.go[1]);
 		family_join();
 	}
@@ -174,22 +175,29 @@ static inline size_t family_count_files(pid_t pid)
 	return pages * 4096;
 }
 
+/* The largest count so far, as truth_say() has the largest walk. */
 static inline size_t family_count(int really)
 {
+	static size_t most, anon_of_most;
 	int members = atomic_load(&family.board->count);
 	size_t anon = 0;
 	size_t files = 0;
 
+	truth_settle(really);
 	memset(family_pages, 0, sizeof family_pages);
 	for (int member = 0; member < members; member++) {
 		anon += truth_walk_of(family_path(family.board->pids[member], "smaps_rollup")).pss_anon_bytes;
 		files += family_count_files(family.board->pids[member]);
 	}
 	anon = (anon + 4095) / 4096 * 4096;
+	if (anon + files > most) {
+		most = anon + files;
+		anon_of_most = anon;
+	}
 	snprintf(truth_line, sizeof truth_line, "tree pid=%d tree_peak_bytes=%zu processes=%d anon_bytes=%zu\n",
-		 (int)family.board->pids[0], anon + files, members, anon);
+		 (int)family.board->pids[0], most, members, anon_of_most);
 	truth_append(really ? strlen(truth_line) : 0);
-	return anon + files;
+	return most;
 }
 
 /* The tree peak, by the one that counts; it then reports its own peak too, for the counting needs memory. */
@@ -198,6 +206,7 @@ static inline void family_peak(const char *name)
 	size_t before;
 	size_t now = 0;
 
+	truth_settle(1);
 	do {
 		before = now;
 		now = family_count(0);
@@ -211,6 +220,7 @@ static inline void family_peak(const char *name)
 /* A member's own peak, which it keeps while the family is at its peak, then gives back. */
 static inline void family_stay(const char *name, char *memory, size_t bytes)
 {
+	truth_settle(1);
 	truth_warm(name);
 	truth_say(name, 1);
 	family_ready();

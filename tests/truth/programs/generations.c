@@ -19,6 +19,7 @@ int main(int count, char **arguments)
 			break;
 	}
 	if (generation > 0) {
+		truth_settle(1);
 		truth_warm("generation");
 		truth_say("generation", 1);
 		family_ready();
