@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.heap.python.harness import (
     stacks_of,
 )
 
+from hiwater.heap.model import Kind
+from hiwater.heap.replay import Replay
 from hiwater.heap.wire import AllocKind, HeadFlags
 
 each = pytest.mark.parametrize("python", interpreters(), ids=str)
@@ -170,3 +173,28 @@ def test_pytest(tmp_path: Path) -> None:
     done = sample(tmp_path, command, mean=2048)
     assert "1 passed" in done.stdout
     assert lines(done.log, "test_it.py")[5].bytes == pytest.approx(1000 * 4033, rel=0.05)
+
+
+_ARENAS = """
+import sys
+kept = [[str(number)] for number in range(200_000)]
+for number in range(100_000):  # grows by realloc, too
+    kept[number].append(number)
+if len(sys.argv) > 1:
+    sys._debugmallocstats()
+"""
+
+
+@each
+def test_arenas(python: Interpreter, tmp_path: Path) -> None:
+    """The arenas that the interpreter has mapped for its small objects are those that it counts itself, and are no
+    memory that the program mapped."""
+    program = tmp_path / "arenas.py"
+    program.write_text(_ARENAS)
+    told = subprocess.run([python.path, program, "stats"], capture_output=True, text=True, check=True).stderr
+    (counted,) = re.findall(r"^# arenas highwater mark\s+=\s+(\d+)", told, re.MULTILINE)
+    done = sample(tmp_path, [python.path, program], mean=65536)
+    replay = Replay(done.log)
+    most = max(replay.at_many(sorted({event.t_ns for event in done.log.mapped})), key=lambda live: live.arena_bytes)
+    assert most.arena_bytes / 2**20 == pytest.approx(int(counted), abs=1)
+    assert sum(held.in_use_bytes for held in most.holdings if held.kind is Kind.MMAP) < 2**20

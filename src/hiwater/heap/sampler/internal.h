@@ -123,6 +123,8 @@ bool enter(void); /* the sampler begins to run in this thread: false where it do
 void leave(void);
 /* Between them: what is called allocates for the sampler, not for the program. Nothing of it counts as skipped. */
 #define OWN_WORK 0x10000
+/* Python's allocator serves what was counted at its hook: malloc is not to count it, but its arenas are mapped here. */
+#define PYTHON_SERVES 0x100
 bool catch_stack(struct caught *caught, const void *within);
 void sample_account(struct hw_thread *self, int64_t left);
 void counters_flush(struct hw_thread *self); /* under the lock */

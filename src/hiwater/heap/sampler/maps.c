@@ -17,7 +17,7 @@ static bool told(const void *caller)
 {
 	uintptr_t address = (uintptr_t)caller - 1;
 
-	return sampling_on && inside == 0 && !hw_self.sampling &&
+	return sampling_on && (inside == 0 || inside == PYTHON_SERVES) && !hw_self.sampling &&
 	       (address < allocator_start || address >= allocator_end);
 }
 

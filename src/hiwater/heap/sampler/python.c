@@ -58,13 +58,13 @@ static COLD void *given(void *address, size_t size, enum hw_heap_kind kind)
 
 static COLD void *malloc_due(const struct slot *slot, size_t size)
 {
-	inside = 1;
+	inside = PYTHON_SERVES;
 	return given(slot->below.malloc(slot->below.ctx, size), size, slot->kind);
 }
 
 static COLD void *calloc_due(const struct slot *slot, size_t count, size_t size)
 {
-	inside = 1;
+	inside = PYTHON_SERVES;
 	return given(slot->below.calloc(slot->below.ctx, count, size), count * size, slot->kind);
 }
 
@@ -76,7 +76,7 @@ static COLD void *realloc_sampled(const struct slot *slot, void *address, size_t
 	bool was = sample_gone_as(address, &gone);
 	void *moved;
 
-	inside = counted;
+	inside = counted ? PYTHON_SERVES : 0;
 	moved = slot->below.realloc(slot->below.ctx, address, size);
 	inside = 0;
 	if (moved == NULL) {
@@ -91,7 +91,7 @@ static COLD void *realloc_sampled(const struct slot *slot, void *address, size_t
 
 static COLD void *realloc_due(const struct slot *slot, void *address, size_t size)
 {
-	inside = 1;
+	inside = PYTHON_SERVES;
 	return given(slot->below.realloc(slot->below.ctx, address, size), size, slot->kind);
 }
 
@@ -140,7 +140,7 @@ static void *small_realloc(void *ctx, void *address, size_t size)
 		return slot->below.realloc(slot->below.ctx, address, size);
 	if (is_due(size))
 		return realloc_due(slot, address, size);
-	inside = 1;
+	inside = PYTHON_SERVES;
 	moved = slot->below.realloc(slot->below.ctx, address, size);
 	inside = 0;
 	return moved;
@@ -155,7 +155,7 @@ static void *all_malloc(void *ctx, size_t size)
 
 	if (is_due(size))
 		return malloc_due(slot, size);
-	inside = 1;
+	inside = PYTHON_SERVES;
 	address = slot->below.malloc(slot->below.ctx, size);
 	inside = 0;
 	return address;
@@ -168,7 +168,7 @@ static void *all_calloc(void *ctx, size_t count, size_t size)
 
 	if (is_due(count * size))
 		return calloc_due(slot, count, size);
-	inside = 1;
+	inside = PYTHON_SERVES;
 	address = slot->below.calloc(slot->below.ctx, count, size);
 	inside = 0;
 	return address;
@@ -183,7 +183,7 @@ static void *all_realloc(void *ctx, void *address, size_t size)
 		return realloc_sampled(slot, address, size, true);
 	if (is_due(size))
 		return realloc_due(slot, address, size);
-	inside = 1;
+	inside = PYTHON_SERVES;
 	moved = slot->below.realloc(slot->below.ctx, address, size);
 	inside = 0;
 	return moved;

@@ -1,8 +1,8 @@
 /* Taking samples, and how often.
  *
  * The mean distance of two samples follows the memory in use, so that some thousand samples are live whatever the size of
- * the program; but in no thread is it so small that samples take more than a 150th of its CPU time. A
- * thread draws its next distance with the mean of that moment, and the sample tells it: estimates stay unbiased. */
+ * the program; but in no thread is it so small that samples take more than a PART of its CPU time, a
+ * larger one while the memory in use grows, since these samples stay. A thread draws its next distance with the mean of that moment, and the sample tells it: estimates stay unbiased. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -17,8 +17,9 @@
 #define LIVE_SAMPLES 2800u /* to twice as many: the mean is a power of two */
 #define FEWEST_SAMPLES 1024u
 #define LEAST_MEAN 512u
-#define PART 150 /* of the CPU time goes into samples, at most */
-#define PERIOD_SAMPLES 64u
+#define PART 200 /* of the CPU time goes into samples, at most; what they do to the caches is three times as much */
+#define GROWING_PART 50
+#define PERIOD_SAMPLES 32u
 #define LONGEST_NS 50000 /* that took longer was interrupted */
 #define FREE_SAMPLES 1000 /* of a process, before the rate counts: short programs are to be seen as well */
 
@@ -153,23 +154,29 @@ static void next_distance(struct hw_thread *self)
 	self->rest -= (uint64_t)self->left;
 }
 
-/* Do the samples take too much of the time? Asked every 64 of them, or after 20 ms. A sample's free takes about a third of
- * what the sample itself does. */
+/* Do the samples take too much of the time? Asked every PERIOD_SAMPLES of them, or after 20 ms. A sample's free takes
+ * about a third of what the sample itself does. The memory grows if more than an eighth of what is allocated stays. */
 static void judge_rate(struct hw_thread *self, int64_t now)
 {
 	int64_t took = now_ns() - now, cpu;
+	uint64_t use = __atomic_load_n(&in_use, __ATOMIC_RELAXED);
+	double part;
 
 	self->period_took_ns += took < LONGEST_NS ? took : LONGEST_NS;
 	if (++self->period_samples < PERIOD_SAMPLES &&
 	    (now - self->period_ns < NS_PER_S / 50 || self->period_samples < PERIOD_SAMPLES / 4))
 		return;
 	cpu = thread_cpu_ns();
+	part = use > self->period_use && use - self->period_use > self->mean * self->period_samples / 8
+		       ? GROWING_PART
+		       : PART;
 	if (__atomic_load_n(&head->samples, __ATOMIC_RELAXED) > FREE_SAMPLES && cpu > self->period_cpu_ns)
-		self->floor = power_of_two((double)self->mean * (double)self->period_took_ns * 1.33 * PART /
+		self->floor = power_of_two((double)self->mean * (double)self->period_took_ns * 1.33 * part /
 					   (double)(cpu - self->period_cpu_ns) * 0.7071);
 	self->period_ns = now;
 	self->period_cpu_ns = cpu;
 	self->period_took_ns = 0;
+	self->period_use = use;
 	self->period_samples = 0;
 }
 
