@@ -9,6 +9,10 @@ import jsonschema
 import pytest
 from tests.pytest_plugin.conftest import Run
 
+# pytester forgets the modules that a session loaded, but packages keep them as attributes: half of each would be old.
+import hiwater.pytest_plugin.heap
+import hiwater.pytest_plugin.heap_marker  # noqa: F401
+
 pytest_plugins = ["pytester"]
 
 APP = """
@@ -25,7 +29,8 @@ import sys
 APP = {APP!r}
 import pytest
 @pytest.fixture
-def command(tmp_path):
+def command(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIWATER_HEAP_SAMPLE", "16384")  # how many samples there are depends on the machine otherwise
     (tmp_path / "app.py").write_text(APP)
     return [sys.executable, "-S", str(tmp_path / "app.py")]
 """
