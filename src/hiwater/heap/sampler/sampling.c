@@ -21,8 +21,8 @@
 #define GROWING_PART 50
 #define PERIOD_SAMPLES 32u
 #define LONGEST_NS 50000 /* that took longer was interrupted */
-#define FREE_SAMPLES 1000 /* of a process, before the rate counts: short programs are to be seen as well */
-
+#define FREE_SAMPLES 4000 /* of a process, before their time counts: short programs are to be seen as well */
+#define FIRST_LIVE_SAMPLES (LIVE_SAMPLES / 4) /* as long as these last */
 
 _Thread_local struct hw_thread hw_self HW_TLS;
 
@@ -136,10 +136,11 @@ static uint64_t power_of_two(double at_least)
 static uint64_t mean_now(const struct hw_thread *self)
 {
 	uint64_t mean = LEAST_MEAN, use = __atomic_load_n(&in_use, __ATOMIC_RELAXED), least = self->floor;
+	bool first = __atomic_load_n(&head->samples, __ATOMIC_RELAXED) < FREE_SAMPLES;
 
 	if (fixed_mean != 0)
 		return fixed_mean;
-	while (mean * 2 <= use / LIVE_SAMPLES)
+	while (mean * 2 <= use / (first ? FIRST_LIVE_SAMPLES : LIVE_SAMPLES))
 		mean *= 2;
 	if (least > use / FEWEST_SAMPLES)
 		least /= 2;
