@@ -34,6 +34,7 @@ from hiwater.binaries import find_heap_sampler
 
 HERE = Path(__file__).resolve().parent
 HIWATER = [sys.executable, "-m", "hiwater"]
+SYSTEM_PYTHON = "/usr/bin/python3"
 SHARE = 0.05
 """Sites that hold less of the peak are not judged."""
 
@@ -59,9 +60,10 @@ class Workload:
     name: str
     title: str
     command: tuple[str, ...]
-    python: bool = False
     truth: tuple[str, ...] = ()
     """Further arguments that have it print what it holds."""
+    knows: bool = True
+    """It can say what it holds."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def compare(workload: Workload, contestants: Sequence[Tool], rounds: int, seeds:
         peak = peak_rss(tool, workload.command, scratch)
         more = "-" if peak is None or usual is None else f"{(peak - usual) / 2**20:+.1f} MiB"
         worst = words = "-"
-        if tool.leaves is not None:
+        if tool.leaves is not None and workload.knows:
             try:
                 judged = (*workload.command, *workload.truth)
                 worst, words = judge(tool, judged, scratch, 1 if tool.slow else seeds)
@@ -272,12 +274,27 @@ def workloads(scratch: Path) -> list[Workload]:
     churn = scratch / "churn"
     source = HERE / "programs/heap/churn.cc"
     subprocess.run(["g++", "-O2", "-g", "-std=c++17", "-pthread", "-o", str(churn), str(source)], check=True)
-    python = HERE / "programs/heap/pychurn.py"
     return [
         Workload("fast", "C++: 20 M allocations by two threads, as fast as they can", (str(churn),)),
         Workload("usual", "C++: about a million allocations a second and core", (str(churn), "10000000", "2", "900")),
+        *of_python("python", sys.executable),
+        *(of_python("system-python", SYSTEM_PYTHON) if Path(SYSTEM_PYTHON).exists() else []),
+    ]
+
+
+def of_python(name: str, interpreter: str) -> list[Workload]:
+    """Two programs: one that does nothing but make objects, and one that does what many do."""
+    asked = subprocess.run([interpreter, "-VV"], capture_output=True, text=True, check=True)
+    version = f"{interpreter}, {asked.stdout.strip()}"
+    churn, usual = (str(HERE / "programs/heap" / script) for script in ("pychurn.py", "pyusual.py"))
+    return [
+        Workload(name, f"Python: objects, a document, temporaries ({version})", (interpreter, churn), ("--truth",)),
         Workload(
-            "python", "Python: objects, a document, temporaries", (sys.executable, str(python)), True, ("--truth",)
+            f"{name}-usual",
+            f"Python: a log parsed, grouped, written ({version})",
+            (interpreter, usual),
+            True,
+            knows=False,
         ),
     ]
 
@@ -287,7 +304,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5, help="executions whose profiles are held against the truth")
-    parser.add_argument("--only", nargs="+", choices=["fast", "usual", "python"])
+    parser.add_argument("--only", nargs="+", help="names of workloads: fast, usual, python, python-usual, ...")
     parser.add_argument("--tools", nargs="+", help="names of tools, as in the tables (default: all that are installed)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hiwater-bench-") as folder:
@@ -301,7 +318,8 @@ def main() -> int:
                 continue
             print(f"## {workload.title}\n")
             for_python = ("memray", "tracemalloc")
-            fit = [tool for tool in there if workload.python or not tool.name.startswith(for_python)]
+            own = workload.command[0] == sys.executable  # they are installed for this interpreter
+            fit = [tool for tool in there if own or not tool.name.startswith(for_python)]
             compare(workload, fit, args.rounds, args.seeds, scratch)
     return 0
 
