@@ -288,12 +288,13 @@ def of_python(name: str, interpreter: str) -> list[Workload]:
     version = f"{interpreter}, {asked.stdout.strip()}"
     churn, usual = (str(HERE / "programs/heap" / script) for script in ("pychurn.py", "pyusual.py"))
     return [
-        Workload(name, f"Python: objects, a document, temporaries ({version})", (interpreter, churn), ("--truth",)),
+        Workload(
+            name, f"Python: objects, a document, temporaries ({version})", (interpreter, churn), ("800", "--truth")
+        ),
         Workload(
             f"{name}-usual",
             f"Python: a log parsed, grouped, written ({version})",
             (interpreter, usual),
-            True,
             knows=False,
         ),
     ]
