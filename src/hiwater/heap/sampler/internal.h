@@ -74,6 +74,7 @@ bool out_is_on(void);
 bool out_is_pending(void); /* a fork that has told nothing so far, and has no file */
 void out_stop(int error);
 void out_foresee(void); /* the path will perhaps lead nowhere */
+void out_shorten(void); /* nothing will be written any more, as far as can be told: gives back the room behind the end */
 /* Room for a record with a payload of so many bytes, its head filled in; NULL: not to be written. */
 void *out_begin(uint16_t type, uint16_t flags, size_t payload);
 void out_end(void);

@@ -17,6 +17,9 @@
 
 #include "internal.h"
 
+/* The first window is small, since most program images of a build allocate next to nothing; each is twice as large as the
+ * one before, up to the last size, which is more than any record and a page (HW_PAYLOAD_MAX). */
+#define FIRST_WINDOW (UINT64_C(16) << 10)
 #define WINDOW (UINT64_C(128) << 10)
 
 #ifndef MADV_POPULATE_WRITE
@@ -31,6 +34,7 @@ static struct hw_heap_head spare; /* until there is a file, and after a fork */
 struct hw_heap_head *head = &spare;
 static char *window;
 static uint64_t window_at, window_size; /* its place in the file */
+static uint64_t next_window;		/* size of the next one, as far as it holds the next record */
 static uint64_t position;		/* of the next record in the file */
 static uint64_t foreseen;		/* length of the file, if out_foresee has made it longer than it has room; else 0 */
 static uint64_t page_size;
@@ -157,40 +161,71 @@ static int out_slide(uint64_t offset, int why)
 	return errno == EFAULT ? ENOSPC : why;
 }
 
-static int window_open(int fd, uint64_t offset)
+/* A window that holds all up to `end`. */
+static int window_open(int fd, uint64_t offset, uint64_t end)
 {
+	uint64_t size = next_window > page_size ? next_window : page_size;
 	char *mapped;
-	int error = reserve(fd, offset, WINDOW);
+	int error;
 
+	while (size < end - offset)
+		size *= 2;
+	error = reserve(fd, offset, size);
 	if (error != 0)
 		return error;
-	mapped = map_shared(fd, offset, WINDOW);
+	mapped = map_shared(fd, offset, size);
 	if (mapped == NULL)
 		return errno;
 	/* All its pages at once are cheaper than one by one; and a file system that breaks its promise says so here. */
-	if (madvise(mapped, WINDOW, MADV_POPULATE_WRITE) != 0 && (errno == EFAULT || errno == ENOMEM)) {
+	if (madvise(mapped, size, MADV_POPULATE_WRITE) != 0 && (errno == EFAULT || errno == ENOMEM)) {
 		error = errno == EFAULT ? ENOSPC : errno;
-		unmap(mapped, WINDOW);
+		unmap(mapped, size);
 		return error;
 	}
 	if (window != NULL)
 		unmap(window, window_size);
 	window = mapped;
 	window_at = offset;
-	window_size = WINDOW;
+	window_size = size;
+	next_window = size < WINDOW / 2 ? size * 2 : WINDOW;
 	return 0;
 }
 
-static int window_next(void)
+static int window_next(uint64_t end)
 {
 	uint64_t offset = position / page_size * page_size;
 	int fd = open_file(0), error;
 
 	if (fd < 0)
 		return out_slide(offset, errno);
-	error = window_open(fd, offset);
+	error = window_open(fd, offset, end);
 	syscall(SYS_close, fd);
 	return error;
+}
+
+void out_shorten(void)
+{
+	struct hw_heap_head there;
+	int fd;
+
+	/* To cut a file takes some 100 us with a journal, as much as a small window costs less than a large one: a first
+	 * window stays as it is. */
+	if (state != ON || window == NULL || foreseen != 0 || window_at + window_size - position <= FIRST_WINDOW)
+		return;
+	fd = open_file(0);
+	if (fd < 0)
+		return;
+	/* Is it ours? A program that has changed its root may find another one by this name. */
+	if (syscall(SYS_read, fd, &there, sizeof(there)) == (long)sizeof(there) && there.pid == head->pid &&
+	    there.number == head->number && there.start_ns == head->start_ns && there.end == position) {
+		/* First: a store behind the end of the file would be a SIGBUS. Another record maps a window anew. */
+		unmap(window, window_size);
+		window = NULL;
+		window_at = position;
+		window_size = 0;
+		(void)!ftruncate(fd, (off_t)position); /* or it stays as long as it is */
+	}
+	syscall(SYS_close, fd);
 }
 
 bool out_open(bool forked)
@@ -232,7 +267,8 @@ bool out_open(bool forked)
 	position = HW_HEAP_HEAD_SIZE;
 	state = ON;
 	sampling_on = true;
-	error = window_open(fd, position / page_size * page_size);
+	next_window = FIRST_WINDOW;
+	error = window_open(fd, position / page_size * page_size, position);
 	syscall(SYS_close, fd);
 	if (error != 0)
 		out_stop(error);
@@ -308,7 +344,7 @@ void *out_begin(uint16_t type, uint16_t flags, size_t payload)
 	if (state != ON || payload > HW_PAYLOAD_MAX)
 		return NULL;
 	if (position + size > window_at + window_size) {
-		error = window_next();
+		error = window_next(position + size);
 		if (error != 0) {
 			out_stop(error);
 			return NULL;

@@ -254,6 +254,10 @@ void process_end(bool forever)
 	head->flags |= HW_HEAP_ENDED;
 	if (forever)
 		moment_trim();
+	if (lock_take()) {
+		out_shorten();
+		lock_give();
+	}
 	leave();
 }
 
