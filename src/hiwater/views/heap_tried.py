@@ -87,12 +87,13 @@ def _change(change: Change) -> str:
 def _sentences(trials: Trials) -> list[str]:
     """What a reader has to know."""
     found = []
-    if trials.plain.peaks and trials.settings:
+    runs = len(trials.plain.peaks)
+    if runs and trials.settings:
         found.append(_best(trials))
         found.append(
-            f"Each was executed {trials.runs} times, in turn, without the sampler; the peak is the median, executions "
+            f"Each was executed {runs} times, in turn, without the sampler; the peak is the median, executions "
             "range from the lowest bound to the highest. A change is told where it is more than twice the wider range."
-            if trials.runs > 1
+            if runs > 1
             else "Each was executed once: by how much two executions differ is not known, so no change is told."
         )
         found += [

@@ -121,6 +121,7 @@ def test_whoever_interrupts_keeps_what_was_measured() -> None:
     made = execute([ONE, TWO], once, 3)
     assert (made.plain.bytes, made.settings[0].bytes, made.settings[1].bytes) == (5, 4, None)
     assert made.note == "interrupted: these are the executions until then"
+    assert "Each was executed once" in heap_tried.render(made, None, 100, Paint())
 
 
 @pytest.mark.parametrize(
