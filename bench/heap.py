@@ -37,6 +37,8 @@ HIWATER = [sys.executable, "-m", "hiwater"]
 SYSTEM_PYTHON = "/usr/bin/python3"
 SHARE = 0.05
 """Sites that hold less of the peak are not judged."""
+HEADERS = 0.001
+"""An error that is no error: one small object beside a large one that was certain to be sampled."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +199,11 @@ def _truth(said: str) -> dict[str, Any]:
 
 def errors(truth: Mapping[str, Any], peak: Mapping[str, Any]) -> list[tuple[str, float, float, float]]:
     """(function or line, share of the peak, error, stated standard error) of each that holds 5 % or more; errors as
-    fractions of what it holds."""
+    fractions of what it holds. A line holds what the functions hold that it called in other files."""
     told: dict[str, list[float]] = {}
     for site in peak["call_sites"]:
-        for name in (site["function"] or "?", str(site["line"])):
+        lines = [call["line"] for call in site["stack"] if (call["file"] or "").endswith("pychurn.py")]
+        for name in (site["function"] or "?", *map(str, lines[:1])):
             entry = told.setdefault(name, [0.0, 0.0])
             entry[0] += site["in_use_bytes"]
             entry[1] += site["standard_error_bytes"] ** 2
@@ -220,7 +223,7 @@ def judge(tool: Tool, command: Sequence[str], scratch: Path, seeds: int) -> tupl
     stated = max(row[3] for row in rows)
     if stated == 0:
         return f"{worst:.1%}", "none stated"
-    sigmas = max(abs(row[2]) / row[3] for row in rows if row[3] > 0)
+    sigmas = max(max(0.0, abs(row[2]) - HEADERS) / row[3] for row in rows if row[3] > 0)
     return f"{worst:.1%}", f"{sigmas:.1f} of its standard errors, at most {stated:.1%}"
 
 

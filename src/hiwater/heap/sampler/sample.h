@@ -31,6 +31,7 @@ struct hw_thread {
 	uint64_t random; /* state of the generator */
 	uint64_t floor;	 /* no smaller mean, or too many samples are taken */
 	int64_t period_ns, period_cpu_ns, period_took_ns;
+	int64_t usual_ns; /* that a sample takes */
 	uint64_t period_use;
 	uint32_t period_samples;
 

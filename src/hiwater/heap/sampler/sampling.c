@@ -20,7 +20,6 @@
 #define PART 200 /* of the CPU time goes into samples, at most; what they do to the caches is three times as much */
 #define GROWING_PART 50
 #define PERIOD_SAMPLES 32u
-#define LONGEST_NS 50000 /* that took longer was interrupted */
 #define FREE_SAMPLES 4000 /* of a process, before their time counts: short programs are to be seen as well */
 #define FIRST_LIVE_SAMPLES (LIVE_SAMPLES / 4) /* as long as these last */
 
@@ -163,7 +162,10 @@ static void judge_rate(struct hw_thread *self, int64_t now)
 	uint64_t use = __atomic_load_n(&in_use, __ATOMIC_RELAXED);
 	double part;
 
-	self->period_took_ns += took < LONGEST_NS ? took : LONGEST_NS;
+	if (took > 4 * self->usual_ns + 1000) /* it was interrupted */
+		took = 4 * self->usual_ns + 1000;
+	self->usual_ns += (took - self->usual_ns) / 16;
+	self->period_took_ns += took;
 	if (++self->period_samples < PERIOD_SAMPLES &&
 	    (now - self->period_ns < NS_PER_S / 50 || self->period_samples < PERIOD_SAMPLES / 4))
 		return;
