@@ -1,235 +1,31 @@
 /* Call frame information, as compilers leave it in .eh_frame: how a function's caller is found from its registers.
- * Bytes in, rules out; touches nothing else, so that it can be fuzzed.
+ * Bytes in, rules out; touches nothing else, so that it can be fuzzed. ../unwinding/ reads the records and their
+ * instructions; here are the index of a section, the rows of all registers, and what expressions yield.
  *
- * Layouts and opcodes: DWARF 5, section 6.4, and the Linux Standard Base, "Exception Frames". The section alone is
- * used: its search table (PT_GNU_EH_FRAME) is missing from static programs. */
+ * The section alone is used: its search table (PT_GNU_EH_FRAME) is missing from static programs. */
 #include <stdlib.h>
-#include <string.h>
 
+#include "../unwinding/program.h"
 #include "monitor.h"
 
-#define STATES 8 /* DW_CFA_remember_state, nested */
-
-struct reader {
-	const unsigned char *data;
-	size_t at, end;
-	bool bad; /* it wanted more than there is */
-};
-
-static uint64_t take(struct reader *r, unsigned bytes)
+/* From `offset` of the section on. */
+static bool cursor_at(const struct cfi *c, uint64_t offset, struct cfi_cursor *out)
 {
-	uint64_t value = 0;
-
-	if (r->bad || r->end - r->at < bytes) {
-		r->bad = true;
-		return 0;
-	}
-	switch (bytes) { /* the file is of this machine's byte order */
-	case 1:
-		value = r->data[r->at];
-		break;
-	case 2: {
-		uint16_t v;
-		memcpy(&v, r->data + r->at, sizeof(v));
-		value = v;
-		break;
-	}
-	case 4: {
-		uint32_t v;
-		memcpy(&v, r->data + r->at, sizeof(v));
-		value = v;
-		break;
-	}
-	default:
-		memcpy(&value, r->data + r->at, sizeof(value));
-		break;
-	}
-	r->at += bytes;
-	return value;
+	if (offset >= c->size)
+		return false;
+	*out = cfi_cursor(c->data + offset, c->data + c->size, c->address + offset);
+	return true;
 }
 
-static uint64_t uleb(struct reader *r)
+/* What a record covers; false if it is no FDE that can be used. */
+static bool read_fde(const struct cfi *c, struct cfi_record *record, struct cfi_fde *out)
 {
-	uint64_t value = 0;
+	struct cfi_cursor cie;
+	uint64_t at = record->id_address - c->address;
 
-	for (unsigned shift = 0; !r->bad; shift += 7) {
-		uint64_t byte = take(r, 1);
-
-		if (shift < 64)
-			value |= (byte & 127) << shift;
-		if (!(byte & 128))
-			break;
-	}
-	return value;
-}
-
-static int64_t sleb(struct reader *r)
-{
-	uint64_t value = 0, byte = 0;
-	unsigned shift = 0;
-
-	while (!r->bad) {
-		byte = take(r, 1);
-		if (shift < 64)
-			value |= (byte & 127) << shift;
-		shift += 7;
-		if (!(byte & 128))
-			break;
-	}
-	if (shift < 64 && byte & 64)
-		value |= ~UINT64_C(0) << shift;
-	return (int64_t)value;
-}
-
-/* A pointer in one of the encodings DW_EH_PE_*. What needs memory to be followed is refused. */
-static uint64_t pointer(struct reader *r, const struct cfi *c, uint8_t encoding)
-{
-	uint64_t value, here = c->address + r->at;
-
-	switch (encoding & 15) {
-	case 0:
-		value = take(r, c->wide ? 8 : 4);
-		break;
-	case 1:
-		value = uleb(r);
-		break;
-	case 2:
-		value = take(r, 2);
-		break;
-	case 3:
-		value = take(r, 4);
-		break;
-	case 4:
-	case 12:
-		value = take(r, 8);
-		break;
-	case 9:
-		value = (uint64_t)sleb(r);
-		break;
-	case 10:
-		value = (uint64_t)(int16_t)take(r, 2);
-		break;
-	case 11:
-		value = (uint64_t)(int32_t)take(r, 4);
-		break;
-	default:
-		r->bad = true;
-		return 0;
-	}
-	switch (encoding & 0x70) {
-	case 0:
-		break;
-	case 0x10:
-		value += here;
-		break;
-	default: /* relative to the text, the data or the function: no compiler of these machines does that */
-		r->bad = true;
-	}
-	return c->wide ? value : (uint32_t)value;
-}
-
-struct cie {
-	uint64_t code_align;
-	int64_t data_align;
-	unsigned ra;
-	uint8_t encoding;
-	bool sized, signal;
-	size_t begin, end; /* of its instructions */
-};
-
-/* The body of an entry, and where the next one begins. False: there are no more. */
-static bool entry(struct reader *all, struct reader *body, uint64_t *id, size_t *id_at)
-{
-	uint64_t len = take(all, 4);
-	bool longer = len == 0xffffffff;
-
-	if (longer)
-		len = take(all, 8);
-	if (all->bad || len == 0)
-		return false;
-	if (len > all->end - all->at) {
-		all->bad = true;
-		return false;
-	}
-	*body = (struct reader){all->data, all->at, all->at + (size_t)len, false};
-	all->at += (size_t)len;
-	*id_at = body->at;
-	*id = take(body, longer ? 8 : 4);
-	return !body->bad;
-}
-
-static bool read_cie(const struct cfi *c, size_t at, struct cie *out)
-{
-	struct reader all = {c->data, at, c->size, false}, r;
-	uint64_t id, version, len;
-	size_t id_at, names, stop;
-
-	*out = (struct cie){0};
-	if (at >= c->size || !entry(&all, &r, &id, &id_at) || id != 0)
-		return false;
-	version = take(&r, 1);
-	names = r.at;
-	while (take(&r, 1) != 0 && !r.bad)
-		;
-	if (r.bad || (version != 1 && version != 3 && version != 4))
-		return false;
-	if (version == 4)
-		take(&r, 2); /* sizes of an address and of a segment's number */
-	out->code_align = uleb(&r);
-	out->data_align = sleb(&r);
-	out->ra = (unsigned)(version == 1 ? take(&r, 1) : uleb(&r));
-	stop = r.at;
-	if (c->data[names] == 'z') {
-		out->sized = true;
-		len = uleb(&r);
-		if (r.bad || len > r.end - r.at)
-			return false;
-		stop = r.at + (size_t)len;
-		for (const unsigned char *n = c->data + names + 1; *n; n++) {
-			if (*n == 'R') {
-				out->encoding = (uint8_t)take(&r, 1);
-			} else if (*n == 'P') {
-				uint8_t encoding = (uint8_t)take(&r, 1);
-
-				if (encoding == 0x50) /* aligned: of no machine that is unwound */
-					return false;
-				pointer(&r, c, encoding & 0x0f);
-			} else if (*n == 'L') {
-				take(&r, 1);
-			} else if (*n == 'S') {
-				out->signal = true;
-			} else if (*n != 'B' && *n != 'G') {
-				break; /* unknown, and so is what follows; its length is not */
-			}
-		}
-	} else if (c->data[names] != 0) {
-		return false;
-	}
-	out->begin = stop;
-	out->end = r.end;
-	return !r.bad && out->ra < CFI_REGISTERS;
-}
-
-/* What an entry at `at` covers; false if it is no FDE that can be used. */
-static bool read_fde(const struct cfi *c, size_t at, struct cie *cie, struct reader *instructions, uint64_t *start,
-		     uint64_t *len)
-{
-	struct reader all = {c->data, at, c->size, false}, r;
-	uint64_t id, skipped;
-	size_t id_at;
-
-	if (at >= c->size || !entry(&all, &r, &id, &id_at) || id == 0 || id > id_at || !read_cie(c, id_at - (size_t)id, cie))
-		return false;
-	*start = pointer(&r, c, cie->encoding);
-	*len = pointer(&r, c, cie->encoding & 15);
-	if (cie->sized) {
-		skipped = uleb(&r);
-		if (r.bad || skipped > r.end - r.at)
-			return false;
-		r.at += (size_t)skipped;
-	}
-	*instructions = r;
-	return !r.bad && *len > 0 && *start + *len > *start;
+	return record->id != 0 && record->id <= at && cursor_at(c, at - record->id, &cie) &&
+	       cfi_read_fde(record, &cie, c->wide, out) && out->ra < CFI_REGISTERS && out->size > 0 &&
+	       out->start + out->size > out->start;
 }
 
 static int by_start(const void *a, const void *b)
@@ -242,22 +38,24 @@ static int by_start(const void *a, const void *b)
 /* Finds all that is described. False: there is nothing, or no memory for it. */
 bool cfi_index(struct cfi *c)
 {
-	struct reader all = {c->data, 0, c->size, false}, body;
+	struct cfi_cursor all;
 	size_t room = 0;
 
 	c->entries = NULL;
 	c->count = 0;
+	if (!cursor_at(c, 0, &all))
+		return false;
 	while (all.end - all.at > 4) {
-		size_t at = all.at, id_at;
-		uint64_t id, start, len;
-		struct cie cie;
+		size_t at = (size_t)(all.at - c->data);
+		struct cfi_record record;
+		struct cfi_fde fde;
 
-		if (!entry(&all, &body, &id, &id_at)) {
+		if (!cfi_read_record(&all, &record)) {
 			if (all.bad)
 				break;
 			continue; /* a terminator: crtend.o's, and others follow where several were linked together */
 		}
-		if (id == 0 || !read_fde(c, at, &cie, &body, &start, &len) || start == 0)
+		if (!read_fde(c, &record, &fde) || fde.start == 0)
 			continue;
 		if (c->count == room) {
 			size_t more = room ? room * 2 : 256;
@@ -268,7 +66,7 @@ bool cfi_index(struct cfi *c)
 			c->entries = grown;
 			room = more;
 		}
-		c->entries[c->count++] = (struct cfi_entry){start, start + len, at};
+		c->entries[c->count++] = (struct cfi_entry){fde.start, fde.start + fde.size, at};
 	}
 	if (c->count > 0)
 		qsort(c->entries, c->count, sizeof(*c->entries), by_start);
@@ -290,183 +88,126 @@ static const struct cfi_entry *find(const struct cfi *c, uint64_t pc)
 	return low > 0 && pc < c->entries[low - 1].end ? &c->entries[low - 1] : NULL;
 }
 
-static void set(struct reader *r, struct cfi_row *row, uint64_t reg, enum cfi_rule rule, int64_t value)
+static bool fits(int64_t value)
 {
-	if (value < INT32_MIN || value > INT32_MAX)
-		r->bad = true;
-	else if (reg < CFI_REGISTERS)
-		row->registers[reg] = (struct cfi_how){rule, (int32_t)value};
+	return value >= INT32_MIN && value <= INT32_MAX;
 }
 
-static void set_cfa(struct reader *r, struct cfi_row *row, uint64_t reg, int64_t offset)
+static bool set_cfa(struct cfi_row *row, uint64_t reg, int64_t offset)
 {
-	if (offset < INT32_MIN || offset > INT32_MAX || reg >= CFI_REGISTERS)
-		r->bad = true;
+	if (!fits(offset) || reg >= CFI_REGISTERS)
+		return false;
 	row->cfa_register = (uint8_t)reg;
 	row->cfa_offset = (int32_t)offset;
 	row->cfa_is_expression = false;
+	return true;
 }
 
 /* An expression stays where it is: its place is kept, and its length stands before it. */
-static int64_t expression(struct reader *r)
+static int64_t place(const struct cfi *c, const struct cfi_change *change)
 {
-	size_t at = r->at;
-	uint64_t len = uleb(r);
+	return change->expression.at - c->data;
+}
 
-	if (r->bad || len > r->end - r->at || at > INT32_MAX) {
-		r->bad = true;
-		return 0;
+static bool set(const struct cfi *c, const struct cfi_change *change, struct cfi_row *row)
+{
+	int64_t value = 0;
+
+	switch (change->rule) {
+	case CFI_RULE_SAME:
+	case CFI_RULE_UNDEFINED:
+		break;
+	case CFI_RULE_AT:
+	case CFI_RULE_IS:
+		value = change->value;
+		break;
+	case CFI_RULE_REGISTER:
+		value = (int64_t)((uint64_t)change->value % CFI_REGISTERS);
+		break;
+	case CFI_RULE_AT_EXPRESSION:
+	case CFI_RULE_IS_EXPRESSION:
+		value = place(c, change);
+		break;
 	}
-	r->at += (size_t)len;
-	return (int64_t)at;
+	if (!fits(value))
+		return false;
+	if (change->reg < CFI_REGISTERS)
+		row->registers[change->reg] = (struct cfi_how){change->rule, (int32_t)value};
+	return true;
 }
 
 /* Executes instructions up to `pc`. `first`: the row that the CIE's make, which some go back to. */
-static bool execute(const struct cfi *c, const struct cie *cie, struct reader r, uint64_t at, uint64_t pc,
+static bool execute(const struct cfi *c, const struct cfi_fde *fde, struct cfi_cursor *instructions, uint64_t pc,
 		    const struct cfi_row *first, struct cfi_row *row)
 {
-	struct cfi_row kept[STATES];
+	struct cfi_program program = {.at = instructions, .fde = fde, .location = fde->start, .pc = pc};
+	struct cfi_row kept[CFI_REMEMBERED];
+	struct cfi_change change = {0};
 	unsigned depth = 0;
-	uint64_t reg;
+	bool good = true;
 
-	while (r.at < r.end && !r.bad) {
-		uint8_t op = (uint8_t)take(&r, 1), low = op & 63;
-
-		switch (op >> 6) {
-		case 1: /* DW_CFA_advance_loc */
-			at += low * cie->code_align;
-			if (at > pc)
-				return true;
-			continue;
-		case 2: /* DW_CFA_offset */
-			set(&r, row, low, CFI_AT, (int64_t)(uleb(&r) * (uint64_t)cie->data_align));
-			continue;
-		case 3: /* DW_CFA_restore */
-			if (first && low < CFI_REGISTERS)
-				row->registers[low] = first->registers[low];
-			continue;
-		default:
+	while (good) {
+		switch (cfi_next(&program, &change)) {
+		case CFI_FAILED:
+			return false;
+		case CFI_COMPLETE:
+			return true;
+		case CFI_NOTHING:
 			break;
-		}
-		switch (low) {
-		case 0x00: /* nop */
+		case CFI_RULE:
+			good = set(c, &change, row);
 			break;
-		case 0x01: /* set_loc */
-			at = pointer(&r, c, cie->encoding);
-			if (at > pc)
-				return !r.bad;
+		case CFI_RESTORE:
+			if (first && change.reg < CFI_REGISTERS)
+				row->registers[change.reg] = first->registers[change.reg];
 			break;
-		case 0x02: /* advance_loc1, 2, 4 */
-		case 0x03:
-		case 0x04:
-			at += take(&r, 1U << (low - 2)) * cie->code_align;
-			if (at > pc)
-				return !r.bad;
-			break;
-		case 0x05: /* offset_extended */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_AT, (int64_t)(uleb(&r) * (uint64_t)cie->data_align));
-			break;
-		case 0x06: /* restore_extended */
-			reg = uleb(&r);
-			if (first && reg < CFI_REGISTERS)
-				row->registers[reg] = first->registers[reg];
-			break;
-		case 0x07: /* undefined */
-			set(&r, row, uleb(&r), CFI_UNDEFINED, 0);
-			break;
-		case 0x08: /* same_value */
-			set(&r, row, uleb(&r), CFI_SAME, 0);
-			break;
-		case 0x09: /* register */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_REGISTER, (int64_t)(uleb(&r) % CFI_REGISTERS));
-			break;
-		case 0x0a: /* remember_state */
-			if (depth == STATES)
+		case CFI_REMEMBER:
+			if (depth == CFI_REMEMBERED)
 				return false;
 			kept[depth++] = *row;
 			break;
-		case 0x0b: /* restore_state */
+		case CFI_RECALL:
 			if (depth == 0)
 				return false;
 			*row = kept[--depth];
 			break;
-		case 0x0c: /* def_cfa */
-			reg = uleb(&r);
-			set_cfa(&r, row, reg, (int64_t)uleb(&r));
+		case CFI_CFA:
+			good = set_cfa(row, change.reg, change.value);
 			break;
-		case 0x0d: /* def_cfa_register */
-			set_cfa(&r, row, uleb(&r), row->cfa_offset);
+		case CFI_CFA_REGISTER:
+			good = set_cfa(row, change.reg, row->cfa_offset);
 			break;
-		case 0x0e: /* def_cfa_offset */
-			set_cfa(&r, row, row->cfa_register, (int64_t)uleb(&r));
+		case CFI_CFA_OFFSET:
+			good = set_cfa(row, row->cfa_register, change.value);
 			break;
-		case 0x0f: /* def_cfa_expression */
-			row->cfa_offset = (int32_t)expression(&r);
+		case CFI_CFA_EXPRESSION:
+			good = fits(place(c, &change));
+			row->cfa_offset = (int32_t)place(c, &change);
 			row->cfa_is_expression = true;
 			break;
-		case 0x10: /* expression */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_AT_EXPRESSION, expression(&r));
-			break;
-		case 0x11: /* offset_extended_sf */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_AT, (int64_t)((uint64_t)sleb(&r) * (uint64_t)cie->data_align));
-			break;
-		case 0x12: /* def_cfa_sf */
-			reg = uleb(&r);
-			set_cfa(&r, row, reg, (int64_t)((uint64_t)sleb(&r) * (uint64_t)cie->data_align));
-			break;
-		case 0x13: /* def_cfa_offset_sf */
-			set_cfa(&r, row, row->cfa_register, (int64_t)((uint64_t)sleb(&r) * (uint64_t)cie->data_align));
-			break;
-		case 0x14: /* val_offset */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_IS, (int64_t)(uleb(&r) * (uint64_t)cie->data_align));
-			break;
-		case 0x15: /* val_offset_sf */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_IS, (int64_t)((uint64_t)sleb(&r) * (uint64_t)cie->data_align));
-			break;
-		case 0x16: /* val_expression */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_IS_EXPRESSION, expression(&r));
-			break;
-		case 0x2d: /* AARCH64_negate_ra_state: signed or not, the signature is cut off */
-			break;
-		case 0x2e: /* GNU_args_size */
-			uleb(&r);
-			break;
-		case 0x2f: /* GNU_negative_offset_extended */
-			reg = uleb(&r);
-			set(&r, row, reg, CFI_AT, -(int64_t)(uleb(&r) * (uint64_t)cie->data_align));
-			break;
-		default:
-			return false;
 		}
 	}
-	return !r.bad;
+	return false;
 }
 
 /* The rules at `pc`, an address in the file's own terms. False: nothing is said of it, or nothing that can be used. */
 bool cfi_find(const struct cfi *c, uint64_t pc, struct cfi_row *row)
 {
 	const struct cfi_entry *at = find(c, pc);
-	struct reader instructions;
+	struct cfi_cursor table;
+	struct cfi_record record;
 	struct cfi_row first;
-	struct cie cie;
-	uint64_t start, len;
+	struct cfi_fde fde;
 
 	*row = (struct cfi_row){0};
-	if (!at || !read_fde(c, at->at, &cie, &instructions, &start, &len))
+	if (!at || !cursor_at(c, at->at, &table) || !cfi_read_record(&table, &record) || !read_fde(c, &record, &fde))
 		return false;
-	if (!execute(c, &cie, (struct reader){c->data, cie.begin, cie.end, false}, start, UINT64_MAX, NULL, row))
+	if (!execute(c, &fde, &fde.common, UINT64_MAX, NULL, row))
 		return false;
-	row->ra = (uint8_t)cie.ra;
-	row->signal = cie.signal;
+	row->ra = (uint8_t)fde.ra;
+	row->signal = fde.signal;
 	first = *row;
-	return execute(c, &cie, instructions, start, pc, &first, row);
+	return execute(c, &fde, &fde.own, pc, &first, row);
 }
 
 /* ---- expressions ---- */
@@ -476,23 +217,19 @@ bool cfi_evaluate(const struct cfi *c, int32_t where, const uint64_t *registers,
 		  cfi_read_word *read_word, void *context, uint64_t *out)
 {
 	enum { DEPTH = 32, STEPS = 500 };
-	struct reader r = {c->data, (size_t)where, c->size, false};
+	struct cfi_cursor all, r;
 	uint64_t stack[DEPTH + 1], a, b;
 	unsigned depth = 0, word = c->wide ? 8 : 4;
 
-	if (where < 0 || (size_t)where >= c->size)
+	if (where < 0 || !cursor_at(c, (uint64_t)where, &all))
 		return false;
-	uint64_t len = uleb(&r);
-
-	if (r.bad || len > r.end - r.at)
-		return false;
-	r.end = r.at + (size_t)len;
-	size_t begin = r.at;
+	r = cfi_block(&all);
+	const unsigned char *begin = r.at;
 
 	if (has_first)
 		stack[depth++] = first;
 	for (unsigned step = 0; r.at < r.end && !r.bad; step++) {
-		uint8_t op = (uint8_t)take(&r, 1);
+		uint8_t op = (uint8_t)cfi_take(&r, 1);
 		bool two = (op >= 0x1a && op <= 0x1e) || op == 0x21 || op == 0x22 ||
 			   (op >= 0x24 && op <= 0x27) || (op >= 0x29 && op <= 0x2e);
 
@@ -530,28 +267,28 @@ bool cfi_evaluate(const struct cfi *c, int32_t where, const uint64_t *registers,
 			continue;
 		}
 		if ((op >= 0x70 && op <= 0x8f) || op == 0x92) { /* breg, bregx */
-			uint64_t reg = op == 0x92 ? uleb(&r) : op - 0x70U;
+			uint64_t reg = op == 0x92 ? cfi_uleb(&r) : op - 0x70U;
 
 			if (reg >= CFI_REGISTERS)
 				return false;
-			stack[depth++] = registers[reg] + (uint64_t)sleb(&r);
+			stack[depth++] = registers[reg] + (uint64_t)cfi_sleb(&r);
 			continue;
 		}
 		switch (op) {
-		case 0x03: stack[depth++] = take(&r, word); break;
-		case 0x08: stack[depth++] = take(&r, 1); break;
-		case 0x09: stack[depth++] = (uint64_t)(int8_t)take(&r, 1); break;
-		case 0x0a: stack[depth++] = take(&r, 2); break;
-		case 0x0b: stack[depth++] = (uint64_t)(int16_t)take(&r, 2); break;
-		case 0x0c: stack[depth++] = take(&r, 4); break;
-		case 0x0d: stack[depth++] = (uint64_t)(int32_t)take(&r, 4); break;
+		case 0x03: stack[depth++] = cfi_take(&r, word); break;
+		case 0x08: stack[depth++] = cfi_take(&r, 1); break;
+		case 0x09: stack[depth++] = (uint64_t)(int8_t)cfi_take(&r, 1); break;
+		case 0x0a: stack[depth++] = cfi_take(&r, 2); break;
+		case 0x0b: stack[depth++] = (uint64_t)(int16_t)cfi_take(&r, 2); break;
+		case 0x0c: stack[depth++] = cfi_take(&r, 4); break;
+		case 0x0d: stack[depth++] = (uint64_t)(int32_t)cfi_take(&r, 4); break;
 		case 0x0e:
-		case 0x0f: stack[depth++] = take(&r, 8); break;
-		case 0x10: stack[depth++] = uleb(&r); break;
-		case 0x11: stack[depth++] = (uint64_t)sleb(&r); break;
+		case 0x0f: stack[depth++] = cfi_take(&r, 8); break;
+		case 0x10: stack[depth++] = cfi_uleb(&r); break;
+		case 0x11: stack[depth++] = (uint64_t)cfi_sleb(&r); break;
 		case 0x06: /* deref */
 		case 0x94: /* deref_size */
-			if (op == 0x94 && take(&r, 1) != word)
+			if (op == 0x94 && cfi_take(&r, 1) != word)
 				return false;
 			if (depth < 1 || !read_word(context, stack[depth - 1], &stack[depth - 1]))
 				return false;
@@ -593,11 +330,11 @@ bool cfi_evaluate(const struct cfi *c, int32_t where, const uint64_t *registers,
 		case 0x23: /* plus_uconst */
 			if (depth < 1)
 				return false;
-			stack[depth - 1] += uleb(&r);
+			stack[depth - 1] += cfi_uleb(&r);
 			break;
 		case 0x28: /* bra */
 		case 0x2f: { /* skip */
-			int64_t to = (int16_t)take(&r, 2);
+			int64_t to = (int16_t)cfi_take(&r, 2);
 
 			if (op == 0x28) {
 				if (depth < 1)
@@ -605,10 +342,9 @@ bool cfi_evaluate(const struct cfi *c, int32_t where, const uint64_t *registers,
 				if (stack[--depth] == 0)
 					break;
 			}
-			to += (int64_t)r.at;
-			if (to < (int64_t)begin || to > (int64_t)r.end)
+			if (to < begin - r.at || to > r.end - r.at)
 				return false;
-			r.at = (size_t)to;
+			r.at += to;
 			break;
 		}
 		case 0x96: /* nop */

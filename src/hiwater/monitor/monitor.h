@@ -110,9 +110,8 @@ bool parse_mapping(const unsigned char *record, size_t len, struct mapped *out);
 
 /* ---- cfi.c: how a caller is found, as .eh_frame says; no I/O, bounded ---- */
 #define CFI_REGISTERS 34
-enum cfi_rule { CFI_SAME, CFI_UNDEFINED, CFI_AT, CFI_IS, CFI_REGISTER, CFI_AT_EXPRESSION, CFI_IS_EXPRESSION };
 struct cfi_how {
-	uint32_t rule; /* enum cfi_rule */
+	uint32_t rule; /* enum cfi_register_rule, ../unwinding/program.h */
 	int32_t value; /* AT, IS: added to the CFA; the register; where the expression stands */
 };
 struct cfi_row {

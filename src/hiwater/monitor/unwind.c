@@ -5,6 +5,7 @@
  * nowhere (musl's library has neither) by the next word on the stack that some call has left. */
 #include <string.h>
 
+#include "../unwinding/program.h"
 #include "monitor.h"
 
 #define ROWS 1024 /* kept, of those that were worked out */
@@ -182,18 +183,18 @@ static bool restore(struct walk *w, const struct cfi *c, const struct cfi_how *h
 	uint64_t address;
 
 	switch (how->rule) {
-	case CFI_AT:
+	case CFI_RULE_AT:
 		return read_word(w, cfa + (uint64_t)(int64_t)how->value, value);
-	case CFI_IS:
+	case CFI_RULE_IS:
 		*value = cfa + (uint64_t)(int64_t)how->value;
 		return true;
-	case CFI_REGISTER:
+	case CFI_RULE_REGISTER:
 		*value = w->registers[how->value];
 		return true;
-	case CFI_AT_EXPRESSION:
+	case CFI_RULE_AT_EXPRESSION:
 		return cfi_evaluate(c, how->value, w->registers, true, cfa, read_word, w, &address) &&
 		       read_word(w, address, value);
-	case CFI_IS_EXPRESSION:
+	case CFI_RULE_IS_EXPRESSION:
 		return cfi_evaluate(c, how->value, w->registers, true, cfa, read_word, w, value);
 	default:
 		return true; /* as it is */
@@ -208,9 +209,9 @@ static enum step by_cfi(struct walk *w, const struct object *o, uint64_t address
 
 	if (!row)
 		return STEP_UNKNOWN;
-	if (row->registers[row->ra].rule == CFI_UNDEFINED)
+	if (row->registers[row->ra].rule == CFI_RULE_UNDEFINED)
 		return STEP_END; /* _start, and the begin of a thread */
-	if (row->registers[row->ra].rule == CFI_SAME && (m->returns_in_memory || !w->exact))
+	if (row->registers[row->ra].rule == CFI_RULE_SAME && (m->returns_in_memory || !w->exact))
 		return STEP_FAILED;
 	if (row->cfa_is_expression) {
 		if (!cfi_evaluate(&o->cfi, row->cfa_offset, w->registers, false, 0, read_word, w, &cfa))
@@ -224,7 +225,7 @@ static enum step by_cfi(struct walk *w, const struct object *o, uint64_t address
 	memcpy(after, w->registers, sizeof(after));
 	after[m->stack_pointer] = cfa;
 	for (unsigned i = 0; i < CFI_REGISTERS; i++)
-		if (row->registers[i].rule != CFI_SAME && !restore(w, &o->cfi, &row->registers[i], cfa, &after[i]) &&
+		if (row->registers[i].rule != CFI_RULE_SAME && !restore(w, &o->cfi, &row->registers[i], cfa, &after[i]) &&
 		    (i == row->ra || i == m->stack_pointer || i == m->frame_pointer))
 			return STEP_FAILED; /* another one is not needed, most likely */
 	w->framed = false;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unwinding/program.h"
 #include "monitor.h"
 
 #define ADDRESS 0x10000
@@ -128,12 +129,12 @@ static void cases(void)
 	CHECK(cfi_index(&c) && c.count == 1 && c.entries[0].start == 0x2000 && c.entries[0].end == 0x2100);
 	CHECK(!cfi_find(&c, 0x1fff, &row) && !cfi_find(&c, 0x2100, &row));
 	CHECK(cfi_find(&c, 0x2000, &row) && row.ra == 16 && row.cfa_register == 7 && row.cfa_offset == 8 &&
-	      row.registers[16].rule == CFI_AT && row.registers[16].value == -8 && row.registers[6].rule == CFI_SAME);
-	CHECK(cfi_find(&c, 0x2001, &row) && row.cfa_offset == 16 && row.registers[6].rule == CFI_AT &&
+	      row.registers[16].rule == CFI_RULE_AT && row.registers[16].value == -8 && row.registers[6].rule == CFI_RULE_SAME);
+	CHECK(cfi_find(&c, 0x2001, &row) && row.cfa_offset == 16 && row.registers[6].rule == CFI_RULE_AT &&
 	      row.registers[6].value == -16);
 	CHECK(cfi_find(&c, 0x2004, &row) && row.cfa_register == 6 && row.cfa_offset == 16);
-	CHECK(cfi_find(&c, 0x2084, &row) && row.cfa_register == 7 && row.cfa_offset == 8 && row.registers[6].rule == CFI_SAME);
-	CHECK(cfi_find(&c, 0x20ff, &row) && row.cfa_register == 6 && row.cfa_offset == 16 && row.registers[6].rule == CFI_AT);
+	CHECK(cfi_find(&c, 0x2084, &row) && row.cfa_register == 7 && row.cfa_offset == 8 && row.registers[6].rule == CFI_RULE_SAME);
+	CHECK(cfi_find(&c, 0x20ff, &row) && row.cfa_register == 6 && row.cfa_offset == 16 && row.registers[6].rule == CFI_RULE_AT);
 	free(c.entries);
 	for (size_t cut = 0; cut < length; cut++)
 		all(section, cut);
