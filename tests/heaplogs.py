@@ -14,7 +14,7 @@ from hiwater.heap.wire import AllocKind, HeadFlags, RecordType
 MS = 1_000_000
 START_NS = 5_000_000_000
 """CLOCK_MONOTONIC at the beginning of the recording in these tests."""
-NOTHING = (0,) * 7
+NOTHING = (0,) * 5
 
 
 class Log:

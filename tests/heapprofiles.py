@@ -62,13 +62,11 @@ def held(stack: int, size: int, block: int = 80, kind: Kind = Kind.MALLOC, mean:
     return Holding(stack, kind, size, max(1, size // block), variance)
 
 
-def snapshot(
-    rows: Iterable[Holding], at: float | None, rss: int | None = None, label: str = "", exact: int | None = None
-) -> Snapshot:
+def snapshot(rows: Iterable[Holding], at: float | None, rss: int | None = None, label: str = "") -> Snapshot:
     """What lived, the largest first."""
     rows = sorted(rows, key=lambda one: -one.in_use_bytes)
     total = sum(one.in_use_bytes for one in rows if one.kind is not Kind.MMAP)
-    return Snapshot(at, rss, total, tuple(rows), exact, label)
+    return Snapshot(at, rss, total, tuple(rows), label)
 
 
 def shuffle(spike: int = 0, at_exit: int | None = None) -> HeapProfile:
@@ -90,7 +88,7 @@ def shuffle(spike: int = 0, at_exit: int | None = None) -> HeapProfile:
     top = [*final, held(5, 16 * MIB, 16 * MIB, Kind.MMAP)]
     if spike:
         top.append(held(3, spike * MIB, spike * MIB))
-    peak = snapshot(top, 1.6, (81 + spike) * MIB, "peak", (60 + spike) * MIB + 1_200_000)
+    peak = snapshot(top, 1.6, (81 + spike) * MIB, "peak")
     course.append(Point(1.6, peak.in_use_bytes, peak.rss_bytes))
     left = final if at_exit is None else [held(0, at_exit * MIB)] if at_exit else []
     end = snapshot(left, 2.0, 66 * MIB, "exit")

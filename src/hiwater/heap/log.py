@@ -199,7 +199,7 @@ def _head(data: bytes) -> Head:
     return Head(
         word, pid, number, parent_pid, None if parent == wire.NONE else parent, start, end_ns or None, mean or None,
         HeadFlags(flags & 127), errno, end, samples, lost, lost_bytes, lost_frees, skipped, skipped_bytes, unflushed,
-        Totals(*values[21:28]), values[28],
+        Totals(*values[21:26]), values[26],
     )  # fmt: skip
 
 

@@ -17,19 +17,9 @@ class Totals:
     allocated_bytes: int
     """Asked for."""
     frees: int
-    usable_allocated_bytes: int
-    """malloc_usable_size of what was given, summed; 0: not counted."""
-    usable_freed_bytes: int
     python_allocations: int
     """Of Python's own allocators; what they leave to malloc is in the ones above."""
     python_allocated_bytes: int
-
-    @property
-    def usable_bytes(self) -> int | None:
-        """Usable size of all blocks of malloc that live; ``None``: not counted."""
-        if not self.usable_allocated_bytes:
-            return None
-        return max(0, self.usable_allocated_bytes - self.usable_freed_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,6 @@ class Snapshot:
     """Sum of the holdings, those of kind ``MMAP`` left out."""
     holdings: tuple[Holding, ...]
     """The largest first."""
-    exact_in_use_bytes: int | None = None
-    """Counted, not estimated: the usable size of all blocks."""
     label: str = ""
     """Why this moment: peak, exit, growth, or what the file that was read calls it."""
 

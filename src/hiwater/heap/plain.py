@@ -45,7 +45,7 @@ def _snapshot(one: Snapshot | None) -> object:
     if one is None:
         return None
     held = [[h.stack, h.kind.value, h.in_use_bytes, h.allocations, h.variance] for h in one.holdings]
-    return [one.at_seconds, one.rss_bytes, one.in_use_bytes, one.exact_in_use_bytes, one.label, held]
+    return [one.at_seconds, one.rss_bytes, one.in_use_bytes, one.label, held]
 
 
 def loads(data: bytes) -> HeapProfile | None:
@@ -66,9 +66,9 @@ def _profile(document: Mapping[str, Any]) -> HeapProfile:
     def snapshot(fields: Any) -> Snapshot | None:
         if fields is None:
             return None
-        at, rss, in_use, exact, label, held = fields
+        at, rss, in_use, label, held = fields
         holdings = tuple(_holding(len(stacks), *one) for one in held)
-        return Snapshot(_seconds(at), _maybe(rss), _number(in_use), holdings, _maybe(exact), _text(label) or "")
+        return Snapshot(_seconds(at), _maybe(rss), _number(in_use), holdings, _text(label) or "")
 
     growth = [snapshot(fields) for fields in document["growth"]]
     return HeapProfile(

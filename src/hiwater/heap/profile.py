@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -221,9 +221,7 @@ class _Maker:
         live = Live(end, self.replay.between(begin, end), 0, ())
         stacks = self._stacks([live])
         snapshot = self._snapshot(live, f"since {format_seconds(begin_seconds)}")
-        return HeapProfile(
-            Engine.HIWATER, stacks, replace(snapshot, exact_in_use_bytes=None), None, pid=self.log.head.pid
-        )
+        return HeapProfile(Engine.HIWATER, stacks, snapshot, None, pid=self.log.head.pid)
 
     def _ended(self) -> bool:
         """Whether the end was seen: by the sampler, or by the monitor, for what was sampled until then is there."""
@@ -243,17 +241,8 @@ class _Maker:
             rss_bytes=rss if rss is not None or self.seen is None else self.seen.at(live.t_ns),
             in_use_bytes=live.in_use_bytes,
             holdings=_merged(holdings),
-            exact_in_use_bytes=self._counted(live.t_ns),
             label=label,
         )
-
-    def _counted(self, t_ns: int) -> int | None:
-        """By the latest totals; of Python's allocators no sizes are counted when they free."""
-        moments_ = self.log.moments
-        at = bisect_right([moment.t_ns for moment in moments_], t_ns) - 1
-        if at < 0 or self.log.head.flags & HeadFlags.FORKED or moments_[at].totals.python_allocations:
-            return None
-        return moments_[at].totals.usable_bytes
 
     def _course(self) -> tuple[Point, ...]:
         """The largest of each of many short times."""

@@ -114,12 +114,10 @@ def lost(profile: HeapProfile) -> str | None:
 
 
 def sizes(profile: HeapProfile, snapshot: Snapshot) -> str:
-    """``60.1 ± 0.9 MiB in use, estimated; 61.2 MiB in usable blocks, counted; RSS 81.0 MiB``."""
+    """``60.1 ± 0.9 MiB in use, estimated; RSS 81.0 MiB``."""
     parts = [f"{amount(snapshot.in_use_bytes, snapshot.standard_error_bytes)} {held(profile)}"]
     if is_estimated(snapshot):
         parts[0] += ", estimated"
-    if snapshot.exact_in_use_bytes is not None:
-        parts.append(f"{format_size(snapshot.exact_in_use_bytes)} in usable blocks, counted")
     if snapshot.rss_bytes is not None:
         parts.append(f"RSS {format_size(snapshot.rss_bytes)}")
     return "; ".join(parts)

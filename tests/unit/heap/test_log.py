@@ -88,7 +88,7 @@ def small(order: str = "<") -> Log:
         .free(2 * MS, 0xA000)
         .map(3 * MS, 0x10000, 4096)
         .unmap(4 * MS, 0x10000, 4096)
-        .totals(5 * MS, 1 << 20, [1, 100, 1, 104, 104, 0, 0])
+        .totals(5 * MS, 1 << 20, [1, 100, 1, 0, 0])
         .mallinfo(6 * MS, 1, 2, 3, 4, 5, 6)
         .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x1000, 0x2000, 1, 1)
         .record(RecordType.BRK, wire.BRK, START_NS + 5 * MS, 0x2000, 0x1800, 1, 1)
@@ -125,7 +125,7 @@ def test_everything_that_is_told_is_read(order: str) -> None:
         (4096, 0),
         (0, 2048),
     ]
-    assert log.moments[0].totals.usable_bytes == 0
+    assert log.moments[0].totals.allocated_bytes == 100
     assert log.mallinfo[0].top_bytes == 5
     assert log.last_ns == START_NS + 5 * MS
 

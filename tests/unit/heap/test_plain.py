@@ -17,7 +17,6 @@ PEAK = Snapshot(
     9 << 20,
     4 << 20,
     (Holding(0, Kind.MALLOC, 3 << 20, 40, 1e9), Holding(1, Kind.PYTHON, 1 << 20, 7, 2.5)),
-    exact_in_use_bytes=4200000,
     label="peak",
 )
 PROFILE = HeapProfile(

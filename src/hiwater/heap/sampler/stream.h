@@ -6,7 +6,7 @@
  * multiple of 8. A reader skips types that it does not know and ignores payload bytes behind the fields it knows.
  * Records are valid up to head.end; what is not told in full is counted in head.lost_*.
  *
- * Times are CLOCK_MONOTONIC itself. Sizes are what the program asked for, unless a name says `usable`.
+ * Times are CLOCK_MONOTONIC itself. Sizes are what the program asked for.
  */
 #ifndef HW_HEAP_STREAM_H
 #define HW_HEAP_STREAM_H
@@ -35,8 +35,6 @@ struct hw_heap_totals {
 	uint64_t allocations;     /* calls that gave memory: malloc, calloc, realloc to a new block, ... */
 	uint64_t allocated_bytes; /* asked for */
 	uint64_t frees;
-	uint64_t usable_allocated_bytes; /* malloc_usable_size of what was given, summed; 0: not counted */
-	uint64_t usable_freed_bytes;
 	uint64_t python_allocations; /* of Python's own allocators; what they leave to malloc is above */
 	uint64_t python_allocated_bytes;
 };
