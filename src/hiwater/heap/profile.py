@@ -350,7 +350,10 @@ class _Maker:
                 "what it takes from malloc is here, without Python's frames."
             )
         elif head.flags & HeadFlags.FRAMELESS:
-            yield "The Python of this process is not one of 3.10 to 3.13: its memory is here without Python's frames."
+            yield (
+                "The Python of this process is not one of 3.10 to 3.15, as they were released: its memory is here "
+                "without Python's frames."
+            )
         for one in log.not_followed[:3]:
             why = _WHY.get(one.why, "for a reason that is newer than this hiwater")
             yield f"{one.path} was executed and cannot be followed: {why}."

@@ -25,15 +25,17 @@ import json, sys, sysconfig
 of = sysconfig.get_config_var
 print(json.dumps({
     "name": sys.implementation.name, "version": sys.version_info[:2], "path": sys.executable, "base": sys.base_prefix,
-    "free_threaded": bool(of("Py_GIL_DISABLED")), "include": sysconfig.get_path("include"),
-    "libpython": of("LDLIBRARY"), "folder": of("LIBDIR"), "multiarch": of("MULTIARCH") or "",
+    "free_threaded": bool(of("Py_GIL_DISABLED")), "debug": bool(of("Py_DEBUG")),
+    "compiles": getattr(sys, "_jit", None) is not None and sys._jit.is_available(),
+    "include": sysconfig.get_path("include"), "libpython": of("LDLIBRARY"), "folder": of("LIBDIR"),
+    "multiarch": of("MULTIARCH") or "",
 }))
 """
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython >= 3.10 with the GIL."""
+    """A CPython whose frames are read, with the GIL."""
 
     path: str
     version: tuple[int, int]
@@ -42,23 +44,27 @@ class Interpreter:
     include: Path
     libpython: Path | None
     """The shared library, where there is one."""
+    debug: bool
+    """Built for debugging, with Py_DEBUG."""
+    compiles: bool
+    """PYTHON_JIT=1 makes it compile what is executed often."""
 
     def __str__(self) -> str:
-        return f"{self.version[0]}.{self.version[1]}-{Path(self.base).name}"
+        return f"{self.version[0]}.{self.version[1]}{'d' * self.debug}-{Path(self.base).name}"
 
 
 @cache
 def interpreters() -> tuple[Interpreter, ...]:
     """The system's, those on PATH by their names, and those that HIWATER_TEST_PYTHONS lists (paths, with colons)."""
-    names = ["/usr/bin/python3", "python3", *(f"python3.{minor}" for minor in range(10, 15))]
+    names = ["/usr/bin/python3", "python3", *(f"python3.{minor}" for minor in range(10, 16))]
     listed = [path for path in os.environ.get("HIWATER_TEST_PYTHONS", "").split(":") if path]
-    found: dict[tuple[str, tuple[int, int]], Interpreter] = {}
+    found: dict[tuple[str, tuple[int, int], bool], Interpreter] = {}
     for name in names + listed:
         path = shutil.which(name)
         known = path and _ask(path)
         if known:
-            found.setdefault((known.base, known.version), known)
-    return tuple(sorted(found.values(), key=lambda one: (one.version, one.base)))
+            found.setdefault((known.base, known.version, known.debug), known)
+    return tuple(sorted(found.values(), key=lambda one: (one.version, one.base, one.debug)))
 
 
 def _ask(path: str) -> Interpreter | None:
@@ -67,12 +73,20 @@ def _ask(path: str) -> Interpreter | None:
         told = json.loads(asked.stdout)
     except ValueError:  # a shim that leads nowhere
         return None
-    if told["name"] != "cpython" or told["free_threaded"] or not (3, 10) <= tuple(told["version"]) <= (3, 13):
+    if told["name"] != "cpython" or told["free_threaded"] or not (3, 10) <= tuple(told["version"]) <= (3, 15):
         return None
     folder = Path(told["folder"] or "/")
     places = [folder / told["libpython"], folder / told["multiarch"] / told["libpython"]]
     library = next((place for place in places if ".so" in place.name and place.exists()), None)
-    return Interpreter(told["path"], tuple(told["version"]), told["base"], Path(told["include"]), library)
+    return Interpreter(
+        path=told["path"],
+        version=tuple(told["version"]),
+        base=told["base"],
+        include=Path(told["include"]),
+        libpython=library,
+        debug=told["debug"],
+        compiles=told["compiles"],
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@
 #include "python_walk.h"
 #include "sample.h"
 
-/* Python 3.10 to 3.13: `kind` (bytes of a character), `compact`, `ascii` of the state of a string */
+/* Python 3.10 to 3.15: `kind` (bytes of a character), `compact`, `ascii` of the state of a string */
 #define KIND(state) ((state) >> 2 & 7)
 #define COMPACT 0x20u
 #define ASCII 0x40u

@@ -1,8 +1,8 @@
-/* The structures of CPython 3.10 to 3.13, as far as frames need them. For 3.10, 3.11 and 3.12 the beginnings of the
+/* The structures of CPython 3.10 to 3.15, as far as frames need them. For 3.10, 3.11 and 3.12 the beginnings of the
  * structures are declared here, in own words, so that the compiler computes the offsets for this machine (from
  * Include/cpython/pystate.h, code.h, unicodeobject.h, frameobject.h, and Include/internal/pycore_frame.h of each version);
  * since 3.13 the interpreter publishes most of them itself, in front of _PyRuntime (struct _Py_DebugOffsets of
- * Include/internal/pycore_runtime.h), for debuggers. */
+ * Include/internal/pycore_runtime.h, since 3.14 pycore_debug_offsets.h), for debuggers. */
 #include "python_layout.h"
 
 #include <stddef.h>
@@ -110,27 +110,22 @@ struct code_312 {
 	char instructions[1];
 };
 
-/* struct _Py_DebugOffsets of 3.13: all but the cookie are u64, so their places are counted. */
+/* struct _Py_DebugOffsets: all but the cookie are u64, so their places are counted. Each group begins with the size of its
+ * structure; the groups differ in length from version to version, and are frozen with a version's first release. */
 #define COOKIE "xdebugpy"
-enum debug_313 {
-	DEBUG_COOKIE,
-	DEBUG_VERSION,
-	DEBUG_FREE_THREADED,
-	DEBUG_RUNTIME,			       /* 3 fields */
-	DEBUG_INTERPRETER = DEBUG_RUNTIME + 3, /* 13 */
-	DEBUG_THREAD = DEBUG_INTERPRETER + 13, /* 9: size, prev, next, interp, current_frame, ... */
-	DEBUG_FRAME = DEBUG_THREAD + 9,	/* 6: size, previous, executable, instr_ptr, localsplus, owner */
-	DEBUG_CODE = DEBUG_FRAME + 6, /* 10: size, filename, name, qualname, linetable, firstlineno, 3, instructions */
-	DEBUG_OBJECT = DEBUG_CODE + 10, /* 2: size, ob_type */
-	DEBUG_TYPE = DEBUG_OBJECT + 2,  /* 4 */
-	DEBUG_TUPLE = DEBUG_TYPE + 4,   /* 3: size, ob_item, ob_size */
-	DEBUG_LIST = DEBUG_TUPLE + 3,   /* 3 */
-	DEBUG_DICT = DEBUG_LIST + 3,    /* 3 */
-	DEBUG_FLOAT = DEBUG_DICT + 3,   /* 2 */
-	DEBUG_LONG = DEBUG_FLOAT + 2,   /* 3 */
-	DEBUG_BYTES = DEBUG_LONG + 3,   /* 3 */
-	DEBUG_TEXT = DEBUG_BYTES + 3,   /* 4: size, state, length, asciiobject_size */
+enum { DEBUG_COOKIE, DEBUG_VERSION, DEBUG_FREE_THREADED };
+
+struct debug_groups {
+	uint8_t thread;	 /* size, prev, next, interp, current_frame */
+	uint8_t frame;	 /* size, previous, executable, instr_ptr, localsplus, owner */
+	uint8_t code;	 /* size, filename, name, qualname, linetable, firstlineno, 3, co_code_adaptive */
+	uint8_t object;	 /* size, ob_type */
+	uint8_t tuple;	 /* size, ob_item, ob_size */
+	uint8_t text;	 /* size, state, length, asciiobject_size */
 };
+static const struct debug_groups debug_313 = {.thread = 19, .frame = 28, .code = 34, .object = 44, .tuple = 50, .text = 67};
+static const struct debug_groups debug_314 = {.thread = 22, .frame = 31, .code = 39, .object = 50, .tuple = 56, .text = 77};
+static const struct debug_groups debug_315 = {.thread = 22, .frame = 39, .code = 47, .object = 58, .tuple = 68, .text = 89};
 
 static uint64_t debug_offset(const void *runtime, unsigned place)
 {
@@ -219,30 +214,32 @@ static bool take(uint16_t *field, const void *runtime, unsigned group, unsigned 
 	return offset < size && size < PYTHON_ABSENT;
 }
 
-static bool layout_313(struct python_layout *layout, const void *runtime)
+static bool layout_debug(struct python_layout *layout, uint32_t version, const void *runtime, const struct debug_groups *at)
 {
-	if (!runtime || memcmp(runtime, COOKIE, 8) || debug_offset(runtime, DEBUG_VERSION) >> 16 != 0x030d)
+	/* Alphas, betas and candidates have other groups than the release. */
+	if ((version >> 4 & 15) != 15 || !runtime || memcmp(runtime, COOKIE, 8) ||
+	    debug_offset(runtime, DEBUG_VERSION) != version)
 		return false;
-	bool good = take(&layout->state_frame, runtime, DEBUG_THREAD, 4) &&
-		    take(&layout->frame_previous, runtime, DEBUG_FRAME, 1) &&
-		    take(&layout->frame_code, runtime, DEBUG_FRAME, 2) &&
-		    take(&layout->frame_instruction, runtime, DEBUG_FRAME, 3) &&
-		    take(&layout->frame_owner, runtime, DEBUG_FRAME, 5) &&
-		    take(&layout->code_file, runtime, DEBUG_CODE, 1) && take(&layout->code_name, runtime, DEBUG_CODE, 3) &&
-		    take(&layout->code_lines, runtime, DEBUG_CODE, 4) &&
-		    take(&layout->code_first_line, runtime, DEBUG_CODE, 5) &&
-		    take(&layout->code_instructions, runtime, DEBUG_CODE, 9) &&
-		    take(&layout->object_type, runtime, DEBUG_OBJECT, 1) &&
-		    take(&layout->object_size, runtime, DEBUG_TUPLE, 2) &&
-		    take(&layout->text_state, runtime, DEBUG_TEXT, 1) && take(&layout->text_length, runtime, DEBUG_TEXT, 2);
+	bool good = take(&layout->state_frame, runtime, at->thread, 4) &&
+		    take(&layout->frame_previous, runtime, at->frame, 1) &&
+		    take(&layout->frame_code, runtime, at->frame, 2) &&
+		    take(&layout->frame_instruction, runtime, at->frame, 3) &&
+		    take(&layout->frame_owner, runtime, at->frame, 5) &&
+		    take(&layout->code_file, runtime, at->code, 1) && take(&layout->code_name, runtime, at->code, 3) &&
+		    take(&layout->code_lines, runtime, at->code, 4) &&
+		    take(&layout->code_first_line, runtime, at->code, 5) &&
+		    take(&layout->code_instructions, runtime, at->code, 9) &&
+		    take(&layout->object_type, runtime, at->object, 1) &&
+		    take(&layout->object_size, runtime, at->tuple, 2) &&
+		    take(&layout->text_state, runtime, at->text, 1) && take(&layout->text_length, runtime, at->text, 2);
 	if (!good || layout->code_instructions < 2 * sizeof(void *))
 		return false;
-	layout->owner_c_stack = 3; /* FRAME_OWNED_BY_CSTACK */
+	layout->owner_c_stack = 3; /* FRAME_OWNED_BY_CSTACK; since 3.14 it is called FRAME_OWNED_BY_INTERPRETER */
 	/* Not told: `_co_firsttraceable` stands in front of `co_extra`, which stands in front of the instructions. */
 	layout->code_first_traceable = (uint16_t)(layout->code_instructions - 2 * sizeof(void *));
-	layout->text_ascii = (uint16_t)debug_offset(runtime, DEBUG_TEXT + 3);
+	layout->text_ascii = (uint16_t)debug_offset(runtime, at->text + 3u);
 	layout->text_compact = (uint16_t)(layout->text_ascii + sizeof(struct text_312) - offsetof(struct text_312, compact));
-	return layout->text_ascii < debug_offset(runtime, DEBUG_TEXT);
+	return layout->text_ascii < debug_offset(runtime, at->text);
 }
 
 bool python_layout(uint32_t version, const void *runtime, struct python_layout *layout)
@@ -259,7 +256,13 @@ bool python_layout(uint32_t version, const void *runtime, struct python_layout *
 		layout_312(layout);
 		return true;
 	case 0x030d:
-		return layout_313(layout, runtime);
+		return layout_debug(layout, version, runtime, &debug_313);
+	case 0x030e:
+		layout->frame_code_tags = 3; /* _PyStackRef: Py_TAG_BITS of Include/internal/pycore_stackref.h */
+		return layout_debug(layout, version, runtime, &debug_314);
+	case 0x030f:
+		layout->frame_code_tags = 3;
+		return layout_debug(layout, version, runtime, &debug_315);
 	default:
 		return false;
 	}

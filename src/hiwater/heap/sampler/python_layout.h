@@ -14,6 +14,7 @@ struct python_layout {
 	/* of a frame */
 	uint16_t frame_previous;
 	uint16_t frame_code;
+	uint16_t frame_code_tags; /* 3.14 and newer: bits of that pointer that are none of the address */
 	uint16_t frame_instruction; /* address of the instruction it is at */
 	uint16_t frame_last;	    /* 3.10: number of that instruction (int) */
 	uint16_t frame_line;	    /* 3.10: the line, where a tracer had it computed (int); else 0 */

@@ -86,6 +86,11 @@ static const void *first_frame(const void *thread)
 	return at && layout.cframe_frame != PYTHON_ABSENT ? pointer_at(at, layout.cframe_frame) : at;
 }
 
+static inline void *code_of(const void *frame)
+{
+	return (void *)((uintptr_t)pointer_at(frame, layout.frame_code) & ~(uintptr_t)layout.frame_code_tags);
+}
+
 /* In 3.12 and newer: a frame without code, on the C stack, that marks an entry. */
 static inline bool is_mark(const void *frame)
 {
@@ -150,7 +155,7 @@ static bool is_sound(const void *thread)
 		if (!readable(frame, 104))
 			return false;
 		if (!is_mark(frame)) {
-			const void *code = pointer_at(frame, layout.frame_code);
+			const void *code = code_of(frame);
 
 			if (!readable(code, 208) || !is_code(code) || !is_text(pointer_at(code, layout.code_file)) ||
 			    !is_text(pointer_at(code, layout.code_name)) || int_at(code, layout.code_first_line) < 0 ||
@@ -231,7 +236,7 @@ unsigned python_walk(void *thread, struct python_frame *frames, unsigned max, bo
 		next = pointer_at(frame, layout.frame_previous);
 		if (is_mark(frame))
 			continue;
-		void *code = pointer_at(frame, layout.frame_code);
+		void *code = code_of(frame);
 		if (!is_code(code) || count == max) {
 			*cut = true;
 			break;

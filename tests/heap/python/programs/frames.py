@@ -10,11 +10,12 @@ import threading
 KEEP = []
 EXPECTED = {}
 SIZES = iter(range(300_001, 400_000, 16))
+HEAD = sys.getsizeof(b"")  # what is asked for beside the bytes
 
 
 def hold():
     size = next(SIZES)
-    line = (KEEP.append(bytearray(size)), sys._getframe().f_lineno)[1]
+    line = (KEEP.append(bytes(size)), sys._getframe().f_lineno)[1]
     frame = sys._getframe()
     stack = []
     while frame is not None:
@@ -22,7 +23,7 @@ def hold():
         stack.append([code.co_filename, getattr(code, "co_qualname", code.co_name), frame.f_lineno])
         frame = frame.f_back
     stack[0][2] = line
-    EXPECTED[size + 1] = stack  # bytearray asks for a byte more
+    EXPECTED[size + HEAD] = stack
 
 
 def generator():
@@ -68,6 +69,14 @@ class Thing:
 
     def __exit__(self, *_):
         hold()
+
+
+class Nested:
+    def __init__(self, depth):
+        if depth:
+            Nested(depth - 1)
+        else:
+            hold()
 
 
 async def coroutine():
@@ -144,5 +153,17 @@ def again():  # code objects that die; others get their addresses
         exec(f"def f{number}():\n{chr(10) * (number % 7)}    hold()\nf{number}()", scope)
 
 
+def hot():  # and longer, until it compiles
+    calls = [str] * 1999 + [lambda value: (hold(), value)[1]]
+    for number in range(20_000):
+        sorted([0], key=calls[number % 2000])
+
+
 again()
+hot()
+for _ in range(10):  # until the interpreter takes its short ways
+    Nested(30)
+    Thing().width  # noqa: B018
+    for _ in generator():
+        pass
 print(json.dumps(EXPECTED))

@@ -3,8 +3,13 @@
 #include <Python.h>
 #include <stddef.h>
 #include "internal/pycore_runtime.h"
-#if PY_VERSION_HEX >= 0x030b0000
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe.h"
+#include "internal/pycore_code.h"
+#define FRAME_WITHOUT_CODE FRAME_OWNED_BY_INTERPRETER
+#elif PY_VERSION_HEX >= 0x030b0000
 #include "internal/pycore_frame.h"
+#define FRAME_WITHOUT_CODE FRAME_OWNED_BY_CSTACK
 #include "internal/pycore_code.h"
 #else
 #include <frameobject.h>
@@ -81,8 +86,22 @@ int main(void)
 	SAME(struct _PyInterpreterFrame, is_entry, frame_is_entry);
 #else
 	SAME(struct _PyInterpreterFrame, owner, frame_owner);
-	same("FRAME_OWNED_BY_CSTACK", FRAME_OWNED_BY_CSTACK, layout.owner_c_stack);
+	same("frames without code", FRAME_WITHOUT_CODE, layout.owner_c_stack);
 #endif
+#if PY_VERSION_HEX >= 0x030e0000
+	same("tags", Py_TAG_BITS, layout.frame_code_tags);
+#else
+	same("tags", 0, layout.frame_code_tags);
+#endif
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+	/* Before a release the debug offsets are not yet what they will be. */
+	static char candidate[4096];
+	unsigned long long version = (PY_VERSION_HEX & ~0xf0ull) | 0xc0;
+
+	memcpy(candidate, &_PyRuntime, sizeof candidate);
+	memcpy(candidate + 8, &version, 8);
+	same("layout of a candidate", 0, python_layout((uint32_t)version, candidate, &layout));
 #endif
 	return wrong;
 }
