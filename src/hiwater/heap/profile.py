@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hiwater.heap import moments, python_frames
+from hiwater.heap import moments, python_frames, python_loops
 from hiwater.heap.log import HeapLog, RawStack
 from hiwater.heap.mappings import module_at
 from hiwater.heap.model import ASKED, Engine, Frame, HeapProfile, Holding, Kind, Language, Point, Snapshot, Stack, Trim
@@ -271,9 +271,11 @@ class _Maker:
         asked = {number: self._asked(stack, first.get(number, 0)) for number, stack in raw.items()}
         _prepare(self.resolver, sorted({one for calls in asked.values() for one in calls}))
         found: dict[Stack, int] = {}
-        for number, stack in raw.items():
-            native = [self._frames(one) for one in asked[number]]
-            made = self.merge(native, self._python(stack)) if native or stack.python else ()
+        python = [self._python(stack) for stack in raw.values()]
+        native = ([self._frames(one) for one in asked[number]] for number in raw)
+        named = python_loops.name_loops(list(zip(native, python, strict=True)))
+        for number, ours, theirs in zip(raw, python, named, strict=True):
+            made = self.merge(theirs, ours) if theirs or ours else ()
             self.stacks[number] = found.setdefault(made, len(found))
         return tuple(found)
 

@@ -39,13 +39,17 @@ class Interpreter(str, Enum):
         return self.value
 
 
-_EVALUATION = re.compile(r"_PyEval_EvalFrameDefault(\..*)?")
+LOOP = "_PyEval_EvalFrameDefault"
+"""The function that runs Python code."""
+
+_EVALUATION = re.compile(LOOP + r"(\..*)?")
 """With what compilers append to parts of a function: ``.cold``, ``.part.0``, ``.localalias``."""
 
-_LIBRARY = re.compile(r"(.*/)?(libpython\d[\w.]*\.so[\w.]*|python(\d[\w.]*)?)")
+_LIBRARY = re.compile(r"(.*/)?(libpython\d[\w.]*\.so[\w.]*|python(\d[\w.]*)?(-dbg)?)")
 
 _OWN = re.compile(
-    r"_?Py(?!Array)[A-Z]\w*|_Py_\w+|pymain_\w+|\w*_(vectorcall|tp_call|tp_new|tp_init)\w*|slot_\w+|type_(call|new)\w*|"
+    r"_?Py(?!Array)[A-Z]\w*|_Py_\w+|_TAIL_CALL_\w+|"
+    r"pymain_\w+|\w*_(vectorcall|tp_call|tp_new|tp_init)\w*|slot_\w+|type_(call|new)\w*|"
     r"object_vacall|gen_(send|iternext|close|throw)\w*|builtin_\w+|thread_run|pythread_wrapper|import_find_and_load|"
     r"pymalloc_\w+|(list|dict|set|tuple|unicode|bytes|bytearray|long)_\w+|run_(mod|eval_code_obj)|do_call_core|method_\w+"
 )
@@ -54,7 +58,8 @@ _OWN = re.compile(
 _MODULES = re.compile(r"(.*/)?Modules/(?!(gcmodule|main|getpath|config)\.c)[^/]+(/.*)?\.c")
 """Sources of modules that are built into the interpreter: ``_json`` allocates for whoever calls it."""
 
-_START = re.compile(r"_start|main|__libc_start_\w+|start_thread|clone3?|__clone\w*")
+_START = re.compile(r"_start|main|__libc_start_\w+|start_thread|clone3?|__clone\w*|libc[.-][\w.]+\+0x[0-9a-f]+")
+"""How processes and threads begin; of a C library that was stripped, where."""
 
 
 def merge(
@@ -70,7 +75,7 @@ def merge(
     if not python:
         return tuple(chain.from_iterable(native))
     evaluations = list(_evaluations(python))
-    loops = [index for index, group in enumerate(native) if _is_loop(group)]
+    loops = [index for index, group in enumerate(native) if is_loop(group)]
     home = _library(native[loops[0]]) if loops else None
     if not loops:
         loops = [next((i for i, group in enumerate(native) if _is_own(group[-1:], None)), len(native))]
@@ -101,7 +106,12 @@ def _evaluations(python: Sequence[Call]) -> Iterator[list[Frame]]:
         yield run
 
 
-def _is_loop(group: Sequence[Frame]) -> bool:
+def is_interpreter(library: str | None) -> bool:
+    """Whether a file is CPython, and nothing else."""
+    return bool(_LIBRARY.fullmatch(library or ""))
+
+
+def is_loop(group: Sequence[Frame]) -> bool:
     """A group is one return address; the function itself is its last frame."""
     return bool(group) and bool(_EVALUATION.fullmatch(group[-1].function or ""))
 
@@ -117,14 +127,14 @@ def _is_own(group: Sequence[Frame], home: str | None) -> bool:
     frame = group[-1]
     if _MODULES.fullmatch(frame.file or ""):
         return False
-    if _LIBRARY.fullmatch(frame.library or ""):
+    if is_interpreter(frame.library):
         return True
     return frame.library is not None and frame.library == home and bool(_OWN.fullmatch(frame.function or ""))
 
 
 def _outside(native: Sequence[Sequence[Frame]], home: str | None) -> Iterable[Frame]:
     """What called the outermost Python frame: nothing, where that is only how the process or the thread began."""
-    rest = [group for group in native if group and not _is_loop(group) and not _is_own(group, home)]
+    rest = [group for group in native if group and not is_loop(group) and not _is_own(group, home)]
     if all(_START.fullmatch(group[-1].function or "") for group in rest):
         return ()
     return chain.from_iterable(rest)

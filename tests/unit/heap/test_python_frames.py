@@ -20,11 +20,12 @@ class Call:
 
 
 def native(text: str) -> list[list[Frame]]:
-    """``name`` of the interpreter, ``name@library`` of another; ``inlined+name``."""
+    """``name`` of the interpreter, ``name@library`` of another; ``inlined+name``; ``file~0x12`` has no name."""
     groups = []
     for word in text.split():
         names, _, library = word.partition("@")
-        group = [Frame(name, library=library or LIB, inlined=True) for name in names.split("+")]
+        words = [name.replace("~", "+") for name in names.split("+")]
+        group = [Frame(name, library=library or LIB, inlined=True) for name in words]
         groups.append([*group[:-1], Frame(group[-1].function, library=library or LIB)])
     return groups
 
@@ -72,6 +73,20 @@ def shown(stack: tuple[Frame, ...]) -> str:
             f"{LOOP} thread_run pythread_wrapper start_thread@/lib/libc.so.6 clone3@/lib/libc.so.6",
             "f^",
             "f",
+            "",
+        ),
+        (
+            "a C library without names",
+            f"PyList_New {LOOP} Py_RunMain libc.so.6~0x29f40@/lib/libc.so.6 __libc_start_main@/lib/libc.so.6 _start",
+            "f^",
+            "f",
+            "",
+        ),
+        (
+            "tail calls, in a program",
+            f"_TAIL_CALL_BUILD_LIST@/x/game {LOOP}@/x/game PyRun_StringFlags@/x/game script@/x/game main@/x/game",
+            "f^",
+            "f script main",
             "",
         ),
         (

@@ -11,7 +11,7 @@ except ImportError:
 
 HELD = """import time
 def hold():
-    return [bytes(SIZE) for _ in range(1000)]
+    return [bytes(SIZE) for _ in range(500)]
 kept = hold()
 import json
 """
@@ -34,15 +34,15 @@ def in_threads(function, arguments):
         thread.join()
 
 
-kept = [bytes(2000) for _ in range(1000)]
+kept = [bytes(8000) for _ in range(1000)]
 for _ in range(2):
     numbers = [module.create() for _ in range(6)]
     for number in numbers[:3]:
-        run(number, 3000)
-    in_threads(run, [(number, 4000) for number in numbers[3:]])
+        run(number, 12_000)
+    in_threads(run, [(number, 16_000) for number in numbers[3:]])
     for number in numbers:
         end(number)
-again = [bytes(5000) for _ in range(2000)]
+again = [bytes(20_000) for _ in range(500)]
 if os.fork() == 0:
     more = [bytes(6000) for _ in range(1000)]
     os._exit(0)
