@@ -61,7 +61,7 @@ def test_truth(python: Interpreter, mode: dict[str, str], tmp_path: Path) -> Non
     by_python = [
         size for _stack, kind, size, _mean in log.samples.kinds if kind in (AllocKind.PY_MEM, AllocKind.PY_OBJ)
     ]
-    serves = mode.get("PYTHONMALLOC", "debug" if mode else "pymalloc")
+    serves = mode.get("PYTHONMALLOC", "debug" if mode or python.debug else "pymalloc")
     if serves == "malloc":
         assert not by_python
         assert log.head.totals.python_allocations == 0
