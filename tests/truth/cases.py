@@ -70,6 +70,7 @@ CASES = (
     Case("parallel children, musl", "parallel_musl", "4 20 150", Tree.COUNTED, at_least_mib=20),
     Case("copy-on-write children", "cow", "64 4 16 300", Tree.COUNTED, at_least_mib=64),
     Case("children sharing memory", "shared_family", "3 32 150", Tree.COUNTED, at_least_mib=32),
+    Case("busy maps", "busy_maps", "64 4 200", Tree.COUNTED, at_least_mib=64),
     Case("generations", "generations", "4 16 150", Tree.COUNTED, at_least_mib=64),
     Case("children one after another", "sequence", "4 24 20", Tree.COUNTED, at_least_mib=36),
     Case("daemon", "daemon", "48 50", options=("--linger", "10"), at_least_mib=48),

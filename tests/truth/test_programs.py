@@ -25,7 +25,7 @@ END_AT_PEAK = (
 FREE_BEFORE_THE_END = (
     "grow 32", "sawtooth 32", "spike 32 5", "threads 16 2", "thread_execs 32 4", "parallel 3 16 1", "cow 16 3 4 1",
     "generations 3 8 1", "sequence 3 16 1", "daemon 32 1", "unreaped 32 1", "swarm 30 32 1", "shared_family 2 16 1",
-    "prec 31", "file_faults 4",
+    "prec 31", "file_faults 4", "busy_maps 16 3 1",
 )  # fmt: skip
 
 SINGLES = (
@@ -35,7 +35,7 @@ SINGLES = (
 
 FAMILIES = (
     "parallel 4 10 1", "parallel_musl 4 10 1", "cow 32 4 8 1", "shared_family 3 16 1", "generations 4 8 1",
-    "sequence 3 8 1", "swarm 30 16 1", "unreaped 16 1",
+    "sequence 3 8 1", "swarm 30 16 1", "unreaped 16 1", "busy_maps 16 3 1",
 )  # fmt: skip
 
 

@@ -82,8 +82,10 @@ void count_pages(struct proc *p, int32_t tid, int64_t now, bool held)
 		im->counted = sum.rss;
 	if (!known)
 		return;
+	if (!sum.whole)
+		im->counted_tick = g.tick - AGAIN_TICKS; /* once more, as soon as it can be afforded */
 	budget -= cost;
 	g.snapshot_ns += cost;
-	if (sum.rss > 1048576)
+	if (sum.whole && sum.rss > 1048576)
 		ns_per_mib = (double)cost / ((double)sum.rss / 1048576);
 }

@@ -189,6 +189,22 @@ enum look look_status(struct proc *p, int64_t now)
 	return LOOK_OK;
 }
 
+/* In Linux 6.1 to 6.9 the walk leaves mappings out as long as somebody waits to change the map: it hands the map over
+ * between two mappings, and goes on behind the next one (show_smaps_rollup() of fs/proc/task_mmu.c). What is less than
+ * the counters before and after allow for can not be the whole. */
+static bool is_whole(struct proc *p, const struct rollup *sum)
+{
+	int64_t least = p->image.last.rss_bytes;
+	struct statm after;
+
+	if (!read_statm(p, &after))
+		return true; /* on its way out: who reads it then knows no better */
+	if (after.rss * g.page_size < least)
+		least = after.rss * g.page_size;
+	return sum->rss + mark_fall_bytes(p->image.threads) / 2 >= least;
+}
+
+/* Counts the pages of a process. What was not the whole of it is no snapshot, but was there. */
 bool look_rollup(struct proc *p, int32_t tid, int64_t now, struct rollup *out, int64_t *cost_ns)
 {
 	char path[64];
@@ -202,6 +218,9 @@ bool look_rollup(struct proc *p, int32_t tid, int64_t now, struct rollup *out, i
 	if (n <= 0 || !parse_rollup(buf, (size_t)n, out))
 		return false;
 	g.stats.snapshots++;
+	out->whole = is_whole(p, out);
+	if (!out->whole)
+		return true;
 
 	struct hw_snapshot shot = {now, p->image.id, (uint32_t)(*cost_ns / 1000), out->rss, out->pss, out->pss_anon,
 				   out->pss_file, out->pss_shmem, out->private_bytes, out->swap, out->swap_pss, out->lazyfree,

@@ -46,6 +46,7 @@ struct stat_line {
 };
 struct rollup { /* bytes */
 	int64_t rss, pss, pss_anon, pss_file, pss_shmem, private_bytes, swap, swap_pss, lazyfree, anon_huge;
+	bool whole; /* as far as the counters tell; see look.c */
 };
 bool parse_statm(const char *text, size_t len, struct statm *out);
 bool parse_status(const char *text, size_t len, struct status *out);

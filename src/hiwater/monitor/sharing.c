@@ -99,6 +99,7 @@ static bool read_all(int64_t now, int64_t *shares, int64_t *moved, int64_t *sum,
 			*complete = false; /* gone, or not ours to read */
 			continue;
 		}
+		*complete &= im->shot.whole;
 		mib += (double)im->shot.rss / 1048576;
 		*shares += im->shot.pss;
 	}

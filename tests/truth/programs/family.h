@@ -201,7 +201,7 @@ static inline size_t family_count(int really)
 }
 
 /* The tree peak, by the one that counts; it then reports its own peak too, for the counting needs memory. */
-static inline void family_peak(const char *name)
+static inline void family_settled(const char *name)
 {
 	size_t before;
 	size_t now = 0;
@@ -214,6 +214,11 @@ static inline void family_peak(const char *name)
 	} while (now != before);
 	family_count(1);
 	truth_peak_once(name);
+}
+
+static inline void family_peak(const char *name)
+{
+	family_settled(name);
 	truth_linger(1);
 }
 
