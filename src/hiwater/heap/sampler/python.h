@@ -2,10 +2,11 @@
  *
  * Theory of operation. CPython serves memory through three tables of functions, one a domain (RAW, MEM, OBJ), which
  * PyMem_SetAllocator replaces; the tables are initialised statically, so this is allowed before the interpreter is
- * initialised, and python_init does it from the library's constructor, before main. Where the interpreter then chooses
- * its allocators anew (PYTHONMALLOC, -X dev, Py_Finalize followed by Py_Initialize of 3.12 and newer, which resets its
- * whole state), the hooks are gone; that is looked for at each sample while the interpreter is not initialised, and
- * once after it is. Anybody else's hooks (tracemalloc's) wrap ours and are left alone.
+ * initialised, and python_init does it from the library's constructor, before main. MEM and OBJ are hooked for what the
+ * interpreter serves itself, pymalloc's small objects; what it takes from malloc is counted there. Where the
+ * interpreter then chooses its allocators anew (PYTHONMALLOC, -X dev, Py_Finalize followed by Py_Initialize of 3.12 and
+ * newer, which resets its whole state), the hooks are gone; that is looked for at each sample while the interpreter is
+ * not initialised, and once after it is. Anybody else's hooks (tracemalloc's) wrap ours and are left alone.
  *
  * Frames are read from the interpreter's own structures, with the layout of its version (python_layout.c), because the
  * functions for it create objects. The layout is held against the running interpreter once, by reads that cannot
